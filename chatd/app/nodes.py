@@ -83,6 +83,7 @@ class Nodes:
             self._cluster = Cluster(
                 context.database, context.clock, context.wall, context.bus, me.name, me.address
             )
+            context.cluster_figures = self._cluster.figures
             news, membership = context.news, self._cluster.membership
             news.name, news.start = me.name, me.id
             membership.on_came(lambda node: news.came(node.name))

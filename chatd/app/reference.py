@@ -23,7 +23,7 @@ from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.dialects.plain_items import item_lines
 from chatd.service.reading import MAX_PAGE
-from chatd.web.metrics import FAMILIES
+from chatd.web.metric_families import FAMILIES
 
 # The requests of the browser's door, and what each does.
 HTTP = (

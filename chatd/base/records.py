@@ -89,6 +89,19 @@ class UsageInfo(AdminRecord, frozen=True):
     size: int
 
 
+class NodeInfo(AdminRecord, frozen=True):
+    """A node of the realm. `state` is `here` for the one that answers, `alive`, or `silent` if its last beat
+    was `silent` ms ago, which is too long. `leases` are those that it has: links to other realms, and work
+    that one node does."""
+
+    node: str
+    state: str
+    address: str
+    joined: Time
+    silent: int
+    leases: int
+
+
 class RetentionInfo(AdminRecord, frozen=True):
     """How long messages and files are kept. `scope` is `realm`, or `#` and a group that has limits of its
     own. Ages are durations such as `30d`, or `forever`. `size` and `file_size` are bytes, or `all`. What a

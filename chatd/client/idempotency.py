@@ -139,6 +139,7 @@ REPEATABLE = (
     ask.SetQuota,
     ask.ListAccountSessions,
     ask.ReadAudit,
+    ask.ListNodes,
     ask.ShowStats,
     ask.ShowUsage,
     ask.ListPeers,

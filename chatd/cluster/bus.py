@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import msgspec
 from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 MAX_BUS_MESSAGE = (
     1 << 20
@@ -25,9 +26,22 @@ class Packet(NamedTuple):
     frame: bytes
 
 
+class BusCounts(msgspec.Struct):
+    """Totals since the start. `sent` and `received` are messages, `too_large` those that were not sent, and
+    `unreadable` frames. `gaps` says how often messages of another node may have been lost."""
+
+    sent: int = 0
+    received: int = 0
+    too_large: int = 0
+    gaps: int = 0
+    unreadable: int = 0
+
+
 class IBus(Interface):
     """All methods are called, and all callbacks are made, in the reactor's thread. Nodes are known by their
     names."""
+
+    counts = Attribute("the BusCounts")
 
     def start(node: str, start: int) -> None:
         """Begin to send and to listen, as `node`. `start` is greater at each start of a node."""
@@ -63,6 +77,10 @@ class IBus(Interface):
     def quiet_for() -> float:
         """The seconds since the node was heard that was not heard for the longest time. What nodes had
         published before they were heard last has been passed on, or a gap was told."""
+
+    def delay() -> float | None:
+        """How many seconds this node's own heartbeat took to come back, or has been under way if that is
+        longer; None if none has come back yet, or the wire returns none."""
 
 
 class IBusWire(Interface):

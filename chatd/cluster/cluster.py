@@ -7,6 +7,7 @@ from twisted.logger import Logger
 
 from chatd.base.clocks import Wall
 from chatd.cluster.bus import IBus
+from chatd.cluster.figures import ClusterFigures
 from chatd.cluster.lease_keeper import LeaseKeeper
 from chatd.cluster.membership import ClusterMembership
 from chatd.store.database import Database
@@ -27,6 +28,7 @@ class Cluster:
         name: str,
         address: str,
     ) -> None:
+        self._name = name
         self.bus = bus
         self.membership = ClusterMembership(database, clock, wall, name, address)
         self.leases = LeaseKeeper(database, clock, wall)
@@ -55,6 +57,18 @@ class Cluster:
         await self.leases.stop()
         await self.membership.stop()
         await self.bus.stop()
+
+    def figures(self) -> ClusterFigures:
+        """What this node knows of the cluster now."""
+        return ClusterFigures(
+            self._name,
+            len(self.membership.others) + 1,
+            self.membership.since_beat(),
+            len(self.leases.held()),
+            self.bus.counts,
+            self.bus.quiet_for(),
+            self.bus.delay(),
+        )
 
     def _came(self, node: ClusterNode) -> None:
         log.info("node {name} on {address} is in the cluster", name=node.name, address=node.address)

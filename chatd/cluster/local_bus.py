@@ -7,12 +7,15 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from chatd.cluster.bus import IBus
+from chatd.cluster.bus import BusCounts, IBus
 
 
 @implementer(IBus)
 class LocalBus:
     """There is nobody to tell anything, and nobody to hear."""
+
+    def __init__(self) -> None:
+        self.counts = BusCounts()
 
     def start(self, node: str, start: int) -> None: ...
 
@@ -33,3 +36,6 @@ class LocalBus:
 
     def quiet_for(self) -> float:
         return 0.0
+
+    def delay(self) -> float | None:
+        return None

@@ -118,6 +118,10 @@ class ClusterMembership:
         """The other nodes by their ids."""
         return self._others
 
+    def since_beat(self) -> float:
+        """The seconds since the last beat of this node that was stored began."""
+        return self._clock.seconds() - self._last
+
     async def _run(self) -> float | None:
         me = self._me
         if me is None or self._state is not NodeState.IN:

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from chatd.base.isolation import guarded
 from chatd.base.timers import Timer
-from chatd.cluster.bus import MAX_BUS_MESSAGE, IBus, IBusWire
+from chatd.cluster.bus import MAX_BUS_MESSAGE, BusCounts, IBus, IBusWire
 from chatd.cluster.frames import (
     FRAME_OVERHEAD,
     BusFrame,
@@ -31,17 +31,6 @@ SOON = 0.01  # seconds; a heartbeat that is due so soon is sent at once
 MAX_WAITING = 256 << 10
 
 log = Logger()
-
-
-class BusCounts(msgspec.Struct):
-    """Totals since the start. `sent` and `received` are messages, `too_large` those that were not sent, and
-    `unreadable` frames."""
-
-    sent: int = 0
-    received: int = 0
-    too_large: int = 0
-    gaps: int = 0
-    unreadable: int = 0
 
 
 @implementer(IBus)
@@ -66,6 +55,8 @@ class NumberedBus:
         self._on_message: list[Callable[[str, bytes], None]] = []
         self._on_gap: list[Callable[[str], None]] = []
         self.counts = BusCounts()
+        self._echo_from: float | None = None  # when the heartbeat was sent that has not come back
+        self._delay: float | None = None  # of the last one that has
 
     def start(self, node: str, start: int) -> None:
         self._node, self._start, self._started = node, start, True
@@ -128,6 +119,11 @@ class NumberedBus:
     def quiet_for(self) -> float:
         return self._heard.quiet_for(self._clock.seconds())
 
+    def delay(self) -> float | None:
+        if self._echo_from is None or self._delay is None:
+            return self._delay
+        return max(self._delay, self._clock.seconds() - self._echo_from)
+
     def _send_waiting(self) -> None:
         messages, self._waiting, self._size = self._waiting, [], 0
         for_nodes, self._for_nodes = self._for_nodes, {}
@@ -150,6 +146,8 @@ class NumberedBus:
 
     def _send_heartbeat(self) -> None:
         if self._started:
+            if self._echo_from is None:
+                self._echo_from = self._clock.seconds()
             self._send([self._frame(())])
 
     def _frame(self, messages: tuple[bytes, ...], to: str = "") -> bytes:
@@ -180,8 +178,12 @@ class NumberedBus:
             except (msgspec.DecodeError, msgspec.ValidationError):
                 self.counts.unreadable += 1
                 continue
-            if frame.node != self._node and self._started:
+            if not self._started:
+                return
+            if frame.node != self._node:
                 self._pass_on(frame, now)
+            elif self._echo_from is not None and not frame.messages and frame.start == self._start:
+                self._delay, self._echo_from = now - self._echo_from, None
 
     def _pass_on(self, frame: BusFrame, now: float) -> None:
         if frame.to:

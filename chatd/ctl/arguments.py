@@ -24,6 +24,7 @@ SUBJECTS: Mapping[str, str] = {
     "ban": "bans of accounts, networks and realms",
     "message": "messages of other people",
     "mute": "people who can't write to groups",
+    "node": "processes that serve the realm together",
     "realm": "other realms",
     "report": "messages that people have reported",
     "retention": "how long messages and files are kept",

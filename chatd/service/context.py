@@ -14,6 +14,7 @@ from chatd.base.counters import Counters
 from chatd.base.isolation import guarded
 from chatd.base.names import Address, key_of
 from chatd.cluster.bus import IBus
+from chatd.cluster.figures import ClusterFigures
 from chatd.cluster.local_bus import LocalBus
 from chatd.service.file_quotas import FileQuotas
 from chatd.service.node_news import NodeNews
@@ -71,6 +72,8 @@ class Context:
     random_bytes: Callable[[int], bytes]
     counters: Counters
     bus: IBus = field(default_factory=LocalBus)  # to the other nodes of the realm
+    # Of this node among them; it returns None in a realm with one process
+    cluster_figures: Callable[[], ClusterFigures | None] = lambda: None
     _on_config: list[Callable[[], object]] = field(default_factory=list, init=False)
     _on_banned: list[Callable[[], object]] = field(default_factory=list, init=False)
     # Keys of the realms that operators have banned for now

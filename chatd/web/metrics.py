@@ -1,287 +1,38 @@
 """`GET /metrics`: metrics for Prometheus, on an endpoint of their own.
 
-`FAMILIES` has one row for each metric; the table in docs/operating/monitoring.md is checked against it.
-Counters are in chatd.base.counters, and all other values are read at each request. The number of labels is
-bounded: doors, kinds, error codes, and at most MAX_REALMS realms.
+chatd.web.metric_families has one row for each metric. Counters are in chatd.base.counters, and all other
+values are read at each request. The number of labels is bounded: doors, kinds, error codes, and at most
+MAX_REALMS realms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-import msgspec
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from chatd import __version__
-from chatd.base.counters import Counters, Histogram
-from chatd.base.errors import ChatError, every_error
-from chatd.base.realms import RealmInfo
+from chatd.base.errors import ChatError
 from chatd.commands.sessions import Sessions
 from chatd.lines.connections import Connections
 from chatd.service.chat_service import ChatService
 from chatd.web.answers import status_of
 from chatd.web.hosts import Hosts
+from chatd.web.metric_families import DATABASE_TIME, FAMILIES, View
 from chatd.web.shared_query import SharedQuery
-from chatd.web.store_sizes import UPLOADS_EVERY, SizeMeasure, StoreSizes
-
-DATABASE_TIME = 2.0  # seconds in which the database has to count what waits for other realms
-MAX_REALMS = 100  # that have labels of their own; any realm may link and be remembered
-OTHERS = "(others)"  # the label of all other realms; no realm can have this name
-STATES = ("up", "connecting", "resting", "down")
+from chatd.web.store_sizes import SizeMeasure, StoreSizes
 
 T = TypeVar("T")
 
 log = Logger()
-
-
-class View(msgspec.Struct, frozen=True):
-    """The sources of the metrics. `realms` is None if the database did not answer in time. What has no size
-    in `sizes` could not be measured."""
-
-    service: ChatService
-    sessions: Sessions
-    connections: Connections
-    realms: Sequence[RealmInfo] | None
-    sizes: StoreSizes = StoreSizes()
-
-    @property
-    def counters(self) -> Counters:
-        return self.service.counters
-
-    def by_realm(self) -> list[tuple[str, list[RealmInfo]]]:
-        """The realms of each label. Realms that somebody here has added come first."""
-        realms = sorted(self.realms or (), key=lambda realm: realm.address is None)
-        found = [(realm.realm, [realm]) for realm in realms[:MAX_REALMS]]
-        rest = list(realms[MAX_REALMS:])
-        return [*found, (OTHERS, rest)] if rest else found
-
-    def age(self, realms: Sequence[RealmInfo]) -> float:
-        """The seconds that the oldest parcel to one of these realms has waited."""
-        now = self.service.context.now() / 1000
-        return max(max(0.0, now - (each.oldest or now * 1000) / 1000) for each in realms)
-
-
-Sample = tuple[tuple[str, ...], float]
-
-
-class Family(msgspec.Struct, frozen=True):
-    """A metric. `read` returns its value, its values by label values, or a histogram."""
-
-    name: str
-    kind: str
-    help: str
-    read: Callable[[View], float | Histogram | Iterable[Sample]]
-    labels: tuple[str, ...] = ()
-
-    def metric(self, view: View) -> Metric:
-        """Its current values."""
-        found = self.read(view)
-        if isinstance(found, Histogram):
-            buckets = [(floatToGoString(bound), count) for bound, count in found.cumulated()]
-            return HistogramMetricFamily(self.name, self.help, buckets, found.total)
-        kind = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
-        metric = kind(self.name, self.help, labels=self.labels)
-        for labels, value in [((), found)] if isinstance(found, int | float) else found:
-            metric.add_metric(labels, value)
-        return metric
-
-
-def _errors(view: View) -> Iterable[Sample]:
-    """All codes, also those with 0, so that a first error shows as an increase."""
-    return [((error.code,), view.counters.errors[error.code]) for error in every_error()]
-
-
-def _states(view: View) -> Iterable[Sample]:
-    return [
-        ((label, state), sum(realm.state == state for realm in realms))
-        for label, realms in view.by_realm()
-        for state in STATES
-    ]
-
-
-def _known(size: int | None) -> Iterable[Sample]:
-    return [] if size is None else [((), size)]
-
-
-FAMILIES = (
-    Family(
-        "chatd_build_info",
-        "gauge",
-        "Which chatd this is; always 1",
-        lambda view: [((__version__, view.service.config.realm), 1)],
-        ("version", "realm"),
-    ),
-    Family(
-        "chatd_connections",
-        "gauge",
-        "Connections of clients, by door",
-        lambda view: [((door,), count) for door, count in view.connections.by_door.items()],
-        ("door",),
-    ),
-    Family(
-        "chatd_connections_opened_total",
-        "counter",
-        "Connections of clients since the start; one that becomes a WebSocket counts again",
-        lambda view: [((door,), count) for door, count in view.connections.opened.items()],
-        ("door",),
-    ),
-    Family(
-        "chatd_sessions",
-        "gauge",
-        "Sessions that a connection uses now",
-        lambda view: view.sessions.attached,
-    ),
-    Family(
-        "chatd_accounts_online",
-        "gauge",
-        "Accounts that are logged in on some connection",
-        lambda view: len(view.service.presence.connected()),
-    ),
-    Family(
-        "chatd_listeners",
-        "gauge",
-        "Connections to which messages are pushed",
-        lambda view: view.service.presence.listeners(),
-    ),
-    Family(
-        "chatd_messages_stored_total",
-        "counter",
-        "Messages that are on disk: direct ones, notices of the realm included, and those to groups",
-        lambda view: [(("direct",), view.counters.direct), (("group",), view.counters.group)],
-        ("kind",),
-    ),
-    Family(
-        "chatd_messages_delivered_total",
-        "counter",
-        "Messages pushed to listeners, one for each connection that was given one",
-        lambda view: view.counters.delivered,
-    ),
-    Family(
-        "chatd_errors_total",
-        "counter",
-        "Errors sent to clients, by code, in all dialects and over HTTP",
-        _errors,
-        ("code",),
-    ),
-    Family(
-        "chatd_files_received_bytes_total",
-        "counter",
-        "Bytes of files received from clients and other realms, including incomplete files",
-        lambda view: view.counters.received,
-    ),
-    Family(
-        "chatd_files_given_bytes_total",
-        "counter",
-        "Bytes of files read for clients and other realms",
-        lambda view: view.counters.given,
-    ),
-    Family(
-        "chatd_transaction_jobs",
-        "histogram",
-        "Jobs (a message is one) that the database did in one transaction",
-        lambda view: view.counters.jobs,
-    ),
-    Family(
-        "chatd_transaction_seconds",
-        "histogram",
-        "How long the database's transactions took, until they were on disk",
-        lambda view: view.counters.seconds,
-    ),
-    Family(
-        "chatd_transactions_failed_total",
-        "counter",
-        "Transactions that failed; the requests that waited for them got storage-failed",
-        lambda view: view.counters.failed,
-    ),
-    Family(
-        "chatd_database_queue_jobs",
-        "gauge",
-        "Jobs that wait for the database, including those of the current transaction",
-        lambda view: view.service.database.queued,
-    ),
-    Family(
-        "chatd_database_answers",
-        "gauge",
-        f"1 if the database answered within {DATABASE_TIME:g} s, else 0; then the "
-        "metrics by realm are missing",
-        lambda view: int(view.realms is not None),
-    ),
-    Family(
-        "chatd_database_bytes",
-        "gauge",
-        "Size of the database, without its log",
-        lambda view: _known(view.sizes.database),
-    ),
-    Family(
-        "chatd_database_log_bytes",
-        "gauge",
-        "Size of the write-ahead log beside the database",
-        lambda view: _known(view.sizes.log),
-    ),
-    Family(
-        "chatd_uploads_bytes",
-        "gauge",
-        "Size of all files that people have sent, including those that are arriving; measured every "
-        f"{UPLOADS_EVERY / 60:g} minutes",
-        lambda view: _known(view.sizes.uploads),
-    ),
-    Family(
-        "chatd_disk_free_bytes",
-        "gauge",
-        "Free space of the disk that holds the state folder",
-        lambda view: _known(view.sizes.disk),
-    ),
-    Family(
-        "chatd_disk_room_bytes",
-        "gauge",
-        "Free space above the reserve; below 0 messages and files are refused",
-        lambda view: view.service.disk.room(),
-    ),
-    Family(
-        "chatd_password_queue_jobs",
-        "gauge",
-        "Logins and registrations that wait for a thread to hash their password",
-        lambda view: view.service.passwords.waiting,
-    ),
-    Family(
-        "chatd_outbox_parcels",
-        "gauge",
-        "Parcels that wait for another realm: messages and changes of groups",
-        lambda view: [
-            ((label,), sum(each.queued for each in realms)) for label, realms in view.by_realm()
-        ],
-        ("realm",),
-    ),
-    Family(
-        "chatd_outbox_oldest_seconds",
-        "gauge",
-        "How long the oldest of these has waited; 0 if none waits",
-        lambda view: [((label,), view.age(realms)) for label, realms in view.by_realm()],
-        ("realm",),
-    ),
-    Family(
-        "chatd_link_state",
-        "gauge",
-        f"1 at the state that the link to another realm is in, 0 at the others; of {OTHERS}, how many",
-        _states,
-        ("realm", "state"),
-    ),
-)
 
 
 class ChatCollector(Collector):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from chatd.cluster.bus import IBus
+from chatd.cluster.bus import BusCounts, IBus
 
 
 @implementer(IBus)
@@ -18,6 +18,7 @@ class MemoryBus:
 
     def __init__(self, name: str, all_buses: list[MemoryBus]) -> None:
         self.name = name
+        self.counts = BusCounts()
         self.lost = self.silent = False
         self.quiet = 0.0
         self.published: list[bytes] = []
@@ -73,3 +74,6 @@ class MemoryBus:
 
     def quiet_for(self) -> float:
         return self.quiet
+
+    def delay(self) -> float | None:
+        return None

@@ -10,7 +10,7 @@ from twisted.trial.unittest import TestCase
 from chatd.app.reference import metrics, reference
 from chatd.base.errors import every_error
 from chatd.commands.table import BY_VERB
-from chatd.web.metrics import FAMILIES
+from chatd.web.metric_families import FAMILIES
 
 DOCS = Path(__file__).parents[3] / "docs"
 DOCUMENT = DOCS / "protocol.md"

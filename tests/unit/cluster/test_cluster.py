@@ -53,6 +53,25 @@ class Clusters(SharedDatabaseTestCase):
         self.clock.advance(0)
         self.assertEqual(told, [("a", b"x")])
 
+    def test_figures(self) -> None:
+        """Operators see the nodes, the age of the last beat, the leases and the bus."""
+        self.a.leases.want("x", lambda _epoch: None, lambda: None)
+        self.clock.advance(0)
+        self.b.bus.publish(b"x")
+        self.advance(0.1)
+        figures = self.a.figures()
+        self.assertEqual((figures.node, figures.nodes, figures.leases), ("a", 2, 1))
+        self.assertEqual(figures.bus.received, 1)
+        self.assertLess(figures.beat, BEAT + 0.2)
+        self.databases["a"].held = True
+        self.wires["b"].cut()
+        self.advance(LASTS / 1000)
+        figures = self.a.figures()
+        self.assertEqual(figures.leases, 0)  # it may not act any more
+        self.assertGreater(figures.beat, LASTS / 1000)
+        self.assertGreater(figures.quiet, SILENT_AFTER)
+        self.databases["a"].held = False
+
     def test_expected(self) -> None:
         """A node that is in the database is expected on the bus, also if it was never heard there."""
         self.wires["a"].cut()

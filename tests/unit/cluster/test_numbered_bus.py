@@ -357,3 +357,36 @@ class Wires(SynchronousTestCase):
         network.carry([b"x"])
         self.successResultOf(ended.stop())
         clock.advance(2)
+
+
+class Delay(BusTestCase):
+    """How long the bus takes shows in this node's own heartbeats."""
+
+    def test_delay(self) -> None:
+        self.assertEqual(self.a.bus.delay(), 0.0)
+        self.network.faults = BusFaults(delay=0.5)
+        self.advance(HEARTBEAT + 0.5)
+        found = self.a.bus.delay()
+        assert found is not None
+        self.assertGreater(found, 0.0)
+        self.assertLess(found, 0.7)
+
+    def test_lost(self) -> None:
+        """While the heartbeat does not come back, the delay grows."""
+        self.a.wire.cut()
+        self.advance(5 * HEARTBEAT)
+        found = self.a.bus.delay()
+        assert found is not None
+        self.assertGreater(found, 3 * HEARTBEAT)
+        self.a.wire.mend()
+        self.advance(2 * HEARTBEAT)
+        self.assertEqual(self.a.bus.delay(), 0.0)
+
+    def test_earlier_start(self) -> None:
+        """A heartbeat of an earlier start of this node says nothing."""
+        wire = self.network.wire()
+        bus = NumberedBus(wire, self.clock)
+        self.network.faults = BusFaults(delay=10.0)
+        bus.start("c", 2)
+        wire.arrived(encode_frame(BusFrame("c", 1, 0)))
+        self.assertIsNone(bus.delay())

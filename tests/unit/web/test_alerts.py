@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from chatd.base.errors import every_error
-from chatd.web.metrics import FAMILIES
+from chatd.web.metric_families import FAMILIES
 
 RULES = Path(__file__).parents[3] / "etc/chatd-alerts.yml"
 KEYS = {"alert", "expr", "for", "labels", "annotations"}

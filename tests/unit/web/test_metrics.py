@@ -16,7 +16,7 @@ from chatd.base.errors import every_error
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.web import metrics
-from chatd.web.metrics import FAMILIES
+from chatd.web.metric_families import FAMILIES
 from tests.support.common import sleep
 from tests.support.metrics import MetricsTestCase, read
 

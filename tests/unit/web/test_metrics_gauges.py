@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Sequence
@@ -16,10 +17,12 @@ from twisted.internet.threads import deferToThread
 from chatd.base.counters import JOBS
 from chatd.base.errors import StorageFailed
 from chatd.base.realms import RealmInfo
+from chatd.cluster.bus import BusCounts
+from chatd.cluster.figures import ClusterFigures
 from chatd.store.engine import connect, size_on_server
 from chatd.store.files import all_bytes
 from chatd.web import metrics, store_sizes
-from chatd.web.metrics import MAX_REALMS
+from chatd.web.metric_families import MAX_REALMS
 from chatd.web.store_sizes import SizeMeasure
 from tests import ON_POSTGRES
 from tests.support.common import sleep
@@ -367,3 +370,25 @@ class Linked(PeeringTestCase):
         self.assertEqual(values["chatd_link_state{realm=realm2,state=up}"], 0)
         self.assertEqual(values["chatd_outbox_parcels{realm=realm2}"], 1)
         self.assertEqual(values["chatd_messages_stored_total{kind=direct}"], 3)
+
+
+class OfNodes(MetricsTestCase):
+    async def test_one_process(self) -> None:
+        """A realm without nodes has no values for them."""
+        found = [name for name in await self.values() if re.match(r"chatd_(nodes?|bus)(_|$)", name)]
+        self.assertEqual(found, [])
+
+    async def test_node(self) -> None:
+        counts = BusCounts(sent=5, received=7, gaps=1)
+        figures = ClusterFigures("node1", 3, 0.4, 2, counts, 3.5, 0.002)
+        self.realm.service.context.cluster_figures = lambda: figures
+        expected = {"nodes": 3, "node_beat_seconds": 0.4, "node_leases": 2}
+        bus = {"sent_total": 5, "received_total": 7, "gaps_total": 1, "quiet_seconds": 3.5}
+        bus["delay_seconds"] = 0.002
+        expected |= {f"bus_{name}": value for name, value in bus.items()}
+        self.check(await self.values(), **expected)
+
+    async def test_no_echo_yet(self) -> None:
+        figures = ClusterFigures("node1", 1, 0.4, 0, BusCounts(), 0.0, None)
+        self.realm.service.context.cluster_figures = lambda: figures
+        self.assertNotIn("chatd_bus_delay_seconds", await self.values())

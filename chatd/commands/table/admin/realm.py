@@ -19,6 +19,13 @@ ROWS: tuple[Row, ...] = (
         errors=(errors.NotOperator,),
     ),
     Row(
+        "admin.node.list",
+        ask.ListNodes,
+        "list the nodes that serve the realm, and what the bus between them has carried",
+        role=OPERATOR,
+        errors=(errors.NotOperator,),
+    ),
+    Row(
         "admin.stats",
         ask.ShowStats,
         "show how much there is in the realm",

@@ -5,9 +5,14 @@ from __future__ import annotations
 from chatd.commands.values.base import Command
 
 __all__ = [
+    "ListNodes",
     "ReadAudit",
     "ShowStats",
 ]
+
+
+class ListNodes(Command, frozen=True):
+    pass
 
 
 class ReadAudit(Command, frozen=True):
