@@ -369,6 +369,7 @@ class Realm:
             service.rooms,
             service.room_files,
             service.files.under_way,
+            service.avatars,
             self.directory,
             service.remote_presence,
             service.quotas,

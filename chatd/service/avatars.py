@@ -24,6 +24,7 @@ from chatd.service.accounts import Accounts
 from chatd.service.arriving import ArrivingFile
 from chatd.service.context import Context
 from chatd.service.downloads import Download
+from chatd.service.node_counts import NodeCounts
 from chatd.service.presence import IListener
 from chatd.service.presence_news import PresenceNews
 from chatd.store import avatars as store
@@ -61,6 +62,11 @@ class Avatars:
         self._disk = disk
         self._scaler = scaler
         self._arriving: dict[int, int] = {}  # bytes, by account
+        self._counts = NodeCounts(context.news, context.clock, "arriving-pictures")
+
+    def stop(self) -> None:
+        """Tell the other nodes nothing any more."""
+        self._counts.stop()
 
     def receive(self, account: Account, name: str, size: int, keep: Keep) -> AvatarUpload:
         """Start to receive the file of which a picture is made, for `keep`. Raises BadFileName, FileTooLarge,
@@ -68,10 +74,11 @@ class Avatars:
         safe = safe_name(name)
         if size > MAX_SOURCE:
             raise errors.FileTooLarge(size=size, limit=MAX_SOURCE)
-        if account.id in self._arriving:
+        if self._counts.of(str(account.id)).files:
             raise errors.TooManyUploads(limit=1)
         self._disk.expect(size)
         self._arriving[account.id] = size
+        self._counts.add(str(account.id), size)
         return AvatarUpload(self, account, self._uploads.receive_temporary(safe, size), keep)
 
     def is_own(self, account: Account, place: Place) -> bool:
@@ -81,7 +88,9 @@ class Avatars:
 
     def arrived(self, account: Account) -> None:
         """The file is no longer arriving."""
-        self._disk.arrived(self._arriving.pop(account.id, 0))
+        size = self._arriving.pop(account.id)
+        self._disk.arrived(size)
+        self._counts.remove(str(account.id), size)
 
     async def made(self, account: Account, name: str, file: StoredFile) -> Avatar:
         """The picture that is made of a file, which is removed. Raises BadPicture, Busy, ShuttingDown,

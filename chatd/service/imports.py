@@ -32,6 +32,7 @@ from chatd.service.erased_files import ErasedFiles
 from chatd.service.import_files import ImportFiles
 from chatd.service.import_profile import ProfileImport
 from chatd.service.import_run import ImportRun, ImportStopped, ImportTools
+from chatd.service.node_counts import NodeCounts
 from chatd.service.node_limits import share_quota
 from chatd.service.node_work import WorkKind
 from chatd.service.presence import Presence
@@ -89,6 +90,7 @@ class Imports:
         self._quota = Quota(PER_HOUR)
         share_quota(self._quota, context.news, context.clock, "imports")
         self._arriving: dict[int, int] = {}  # bytes, by account
+        self._counts = NodeCounts(context.news, context.clock, "arriving-archives")
         self._running: dict[int, ImportRun] = {}
         # Accounts whose run has to end before the next one begins, which another node may have stored
         self._again: set[int] = set()
@@ -111,7 +113,7 @@ class Imports:
         limit = self._context.file_quotas.of(account)
         if size > limit:
             raise errors.FileTooLarge(size=size, limit=limit)
-        if account.id in self._arriving:
+        if self._counts.of(str(account.id)).files:
             raise errors.TooManyUploads(limit=1)
         if len(self._running) + len(self._arriving) >= MAX_RUNNING:
             raise errors.Busy
@@ -120,12 +122,15 @@ class Imports:
             raise errors.TooManyImports(limit=PER_HOUR, minutes=math.ceil(wait / 60))
         self._disk.expect(size)
         self._arriving[account.id] = size
+        self._counts.add(str(account.id), size)
         name = NAME.format(code=new_code(self._context.random_bytes))
         return ArchiveUpload(self, account, self._uploads.receive(name, size))
 
     def arrived(self, account: Account) -> None:
         """The archive is no longer arriving."""
-        self._disk.arrived(self._arriving.pop(account.id, 0))
+        size = self._arriving.pop(account.id)
+        self._disk.arrived(size)
+        self._counts.remove(str(account.id), size)
 
     async def start(self, account: Account, stored: str) -> AccountImport:
         """Import the archive with this name in the uploads folder. Raises ImportUnfinished, StorageFailed;
@@ -191,6 +196,7 @@ class Imports:
         """Leave the rest to the next start."""
         self._stopped = True
         self._timer.cancel()
+        self._counts.stop()
         self._suspend()
 
     def _suspend(self) -> None:

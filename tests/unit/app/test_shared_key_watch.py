@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -29,6 +31,8 @@ from tests.support.buses import MemoryBus
 from tests.support.common import Realm, make_config, sleep
 from tests.support.node_servers import NodeServer, NodesTestCase
 from tests.support.postgres import MISSING, server, temporary_database
+
+FILES = (KEY_FILE, CERTIFICATE_FILE, SIGNING_KEY_FILE)
 
 
 class SigningKey(NodesTestCase):
@@ -133,10 +137,11 @@ class Certificate(TestCase):
         self.folder.mkdir()
         self.url = temporary_database(self)
         self.buses: list[MemoryBus] = []
-        make_key_file(self.folder / "key", os.urandom)
+        self.key_file: Path | None = self.folder / "key"
+        make_key_file(self.key_file, os.urandom)
 
     def open(self, name: str) -> Realm:
-        cluster = ClusterConfig(SEVERAL_NODES, name, key_file=self.folder / "key")
+        cluster = ClusterConfig(SEVERAL_NODES, name, key_file=self.key_file)
         config = make_config(self.folder / name)
         config = msgspec.structs.replace(config, database_url=self.url, cluster=cluster)
         realm = Realm(config, random_bytes=os.urandom)
@@ -146,6 +151,39 @@ class Certificate(TestCase):
         )
         realm.open()
         return realm
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        for _ in range(500):
+            if condition():
+                return
+            await sleep(0.01)
+        raise AssertionError
+
+    def copy(self, source: Realm, target: Realm) -> None:
+        for name in FILES:
+            shutil.copy2(source.config.state / name, target.config.state)
+
+    async def test_copied_by_hand(self) -> None:
+        """Without a key file a node says what to do, and notices the files that are copied to it."""
+        self.key_file = None
+        one = self.open("one")
+        self.addCleanup(lambda: Deferred.fromCoroutine(one.close()))
+        (self.folder / "two").mkdir()
+        spare = Realm(make_config(self.folder / "two"), random_bytes=os.urandom)
+        self.copy(one, spare)
+        with capturedLogs() as logged:
+            renewed = renew_key(
+                msgspec.structs.replace(
+                    spare.config, database_url=self.url, cluster=one.config.cluster
+                )
+            )
+            await self.until(lambda: bool(logged))
+        self.assertIn("copy realm.key and realm.pem", formatEvent(logged[0]) or "")
+        self.copy(spare, one)
+        await self.until(lambda: self.shows(one) == renewed.new)
+
+    def shows(self, realm: Realm) -> str:
+        return realm.keys.identify(realm.config)[0].fingerprint
 
     async def test_shown(self) -> None:
         """New links show the new certificate, and those that are up end."""
@@ -160,15 +198,11 @@ class Certificate(TestCase):
         self.assertEqual(ended, [], "before, looks change nothing")
         renewed = renew_key(two.config)
         self.assertNotEqual(renewed.old, renewed.new)
-        for _ in range(500):
-            if ended:
-                break
-            await sleep(0.01)
-        identity = one.keys.identify(one.config)[0]
-        self.assertEqual(identity.fingerprint, renewed.new)
+        await self.until(lambda: bool(ended))
+        self.assertEqual(self.shows(one), renewed.new)
         self.assertIsNot(endpoint._tls._context, before)
         self.assertEqual(ended, [None])
-        for name in (KEY_FILE, CERTIFICATE_FILE, SIGNING_KEY_FILE):
+        for name in FILES:
             here, there = (each.config.state / name for each in (one, two))
             self.assertEqual(here.read_bytes(), there.read_bytes())
 

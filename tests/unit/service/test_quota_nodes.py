@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeVar, cast
 from unittest import mock
@@ -42,6 +43,7 @@ from chatd.service.quotas import DAY, LEAST, MessageQuotas
 from chatd.service.soft_state import ASK_AGAIN, BETWEEN
 from chatd.service.upload_limits import UnderWay
 from chatd.store.usage import used_on
+from tests.support import ROOT
 from tests.support.buses import MemoryBus
 from tests.support.common import ClockedTestCase
 from tests.support.inline import outcome_of, result_of
@@ -247,6 +249,19 @@ class SharedLimits(SynchronousTestCase):
             for party in (one, other):  # both from one address
                 self.assertIs(outcome_of(node.check_group(party, Address("z"))), TooManyUnknown)
         self.assertIs(outcome_of(nodes[2].check_group(one, Address("g0"))), UnknownGroup)
+
+    def test_none_is_forgotten(self) -> None:
+        """All limits that the service and federation keep in memory are shared."""
+        kinds = "Quota|FailureGate|JoinGate|CodeGuesses|TakenNames|FailedJoins|PasswordGuard"
+        found: list[str] = []
+        for path in (ROOT / "chatd").glob("*/**/*.py"):
+            if not path.is_relative_to(ROOT / "chatd/client"):
+                text = path.read_text()
+                for name in re.findall(rf"self\.(\w+) = (?:{kinds})\(", text):
+                    found.append(name)
+                    ways = f"share_quota(self.{name}, ", f"self.{name}.share("
+                    self.assertTrue(any(way in text for way in ways), f"{path}: {name}")
+        self.assertGreater(len(found), 15)
 
     def test_uploads(self) -> None:
         """Files that arrive at other nodes count, until they have arrived or their node has gone."""
