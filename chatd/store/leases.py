@@ -15,9 +15,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, func, select, text, update
 
 from chatd.store.database_time import database_time
+from chatd.store.nodes import DEAD_AFTER
 from chatd.store.schema import leases, nodes
 
 LASTS = 8000  # ms after the last renewal
@@ -59,6 +60,16 @@ _OWNER = (
     select(nodes.c.name)
     .join(leases, leases.c.node == nodes.c.id)
     .where(leases.c.name == bindparam("named"), leases.c.until > bindparam("at"))
+)
+_ALIVE = select(nodes.c.id).where(nodes.c.beat >= bindparam("since"))
+_COUNT = (
+    select(leases.c.node, func.count())
+    .where(
+        leases.c.name >= bindparam("prefix"),
+        leases.c.name < bindparam("end"),
+        leases.c.until > bindparam("at"),
+    )
+    .group_by(leases.c.node)
 )
 # The lock makes a node that wants the lease wait for the end of the transaction.
 _CHECK = (
@@ -103,6 +114,17 @@ def find_owner(connection: Connection, name: str, now: int) -> str | None:
     at = database_time(connection, now)
     found: str | None = connection.scalar(_OWNER, {"named": name, "at": at})
     return found
+
+
+def count_leases(connection: Connection, prefix: str, now: int) -> dict[int, int]:
+    """How many leases whose names begin with `prefix` each living node has, by its id."""
+    at = database_time(connection, now)
+    counts = dict.fromkeys(connection.scalars(_ALIVE, {"since": at - DEAD_AFTER}), 0)
+    named = {"prefix": prefix, "end": prefix[:-1] + chr(ord(prefix[-1]) + 1), "at": at}
+    for node, count in connection.execute(_COUNT, named):
+        if node in counts:
+            counts[node] = count
+    return counts
 
 
 def check_lease(connection: Connection, name: str, epoch: int) -> None:

@@ -22,15 +22,15 @@ GROUP = "keluarga"
 class NodeDaemonsTestCase(DaemonTestCase):
     """The nodes `node1` and `node2`."""
 
-    def launch_nodes(self, url: str) -> None:
-        """Start both on this database."""
+    def launch_nodes(self, url: str, more: str = "") -> None:
+        """Start both on this database. `more` is the end of their configurations."""
         key_file = self.root / "cluster.key"
         key_file.write_text(KEY)
         key_file.chmod(0o600)
         self.nodes: list[Home] = []
         for node in ("node1", "node2"):
-            more = MORE.format(url=url, node=node, key_file=key_file)
-            self.nodes.append(Home(self.root / node, more=more))
+            ending = MORE.format(url=url, node=node, key_file=key_file) + more
+            self.nodes.append(Home(self.root / node, more=ending))
             self.addCleanup(self.nodes[-1].close)
         for home in self.nodes:
             home.launch()

@@ -34,6 +34,7 @@ from chatd.store.peers import KnownPeer
 
 OBTAIN_TIME = 5.0  # seconds that a link waits for the lease
 LOOK_EVERY = 2.0  # seconds after which a parcel is found of which this node was not told
+LEASES = "link:"  # the beginning of the names of these leases
 TRY_AGAIN = 1.0  # seconds after which what a new owner has to read is read again
 
 log = Logger()
@@ -190,9 +191,13 @@ class LinkLeases:
         if peer is None or lease is None or lease.epoch is None:
             return
         if not self._manager.keeps(peer, wanted.instance, wanted.dialled):
-            in_background("a lease was not handed over", self._hand_over(peer, lease, wanted.node))
+            in_background("a lease was not handed over", self.hand_over(peer, wanted.node))
 
-    async def _hand_over(self, peer: Peer, lease: KeptLease, node: int) -> None:
+    async def hand_over(self, peer: Peer, node: int) -> None:
+        """Give the lease of a realm to the node with that id, if this one has it. Raises StorageFailed."""
+        lease = self._leases.get(peer.known.key)
+        if lease is None:
+            return
         if peer.link is not None:
             # The next node sends again what is not noted as delivered.
             await self._federation.outbox.tidy()
@@ -240,4 +245,4 @@ class LinkLeases:
 
 def lease_of(realm: str) -> str:
     """The name of the lease for a realm."""
-    return f"link:{realm}"
+    return f"{LEASES}{realm}"

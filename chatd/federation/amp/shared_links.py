@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from chatd.base.errors import ChatError
 from chatd.base.isolation import guarded
 from chatd.cluster.lease_keeper import LeaseKeeper
+from chatd.federation.amp.link_balance import LinkBalance
 from chatd.federation.amp.link_leases import LinkLeases
 from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.link_states import LinkStates, OwnedLink
@@ -46,6 +47,7 @@ class SharedLinks:
         self._elsewhere: dict[str, LinkElsewhere] = {}
         self._works: dict[str, Callable[[str], object]] = {}
         self.leases = LinkLeases(context, federation, manager, peers, keeper, node)
+        self._balance = LinkBalance(context, peers, self.leases)
         self.states = LinkStates(context, peers, self.leases, self._changed)
         self.questions = NodeQuestions(context, peers, self.states, manager.dialer.linked)
         self.questions.work(FETCH_PAST, self._fetch_past)
@@ -58,8 +60,10 @@ class SharedLinks:
 
     def start(self) -> None:
         self.leases.start()
+        self._balance.start()
 
     async def stop(self) -> None:
+        await self._balance.stop()
         await self.leases.stop()
         self.states.stop()
         self.questions.stop()
