@@ -59,6 +59,7 @@ thorough: $(STAMP)
 	HYPOTHESIS_PROFILE=thorough $(PYTEST) -o timeout=0 tests/unit
 	$(BIN)/python -m chatd.simulate --seeds 1-10000
 	$(BIN)/python -m chatd.simulate --seeds 1-2000 --nodes 3
+	$(BIN)/python -m tests.support.interleavings --seeds 1-2000
 	$(BIN)/python -m tests.support.kills --kills 50
 	$(BIN)/python -m tests.support.linked_kills --kills 50
 	$(BIN)/python -m tests.support.linked_load --file 100 --queued 10000

@@ -45,6 +45,7 @@ class Writers:
         self.changes = ChangeWriter(self.messages)
         database.on_rollback(self.parcels.forget)
         database.on_rollback(self.messages.forget)
+        database.on_rollback(self.messages.locks.forget)
         database.on_rollback(self.versions.forget)
         database.on_refused(self.messages.refused)
         database.on_others(self.parcels.renew)

@@ -11,10 +11,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from chatd.base.errors import StorageFailed
 from chatd.store.driver import wrapped_errors
 from chatd.store.message_ids import NEXT
 
-# All nodes lock in the same order, so that none waits for another that waits for it.
+MAX_KNOWN = 100_000  # rows
+
+# All nodes lock in the same order, so that none waits for another that waits for it. Each statement sees what
+# was committed before it: the numbers are those that were written until the locks were obtained.
 _LOCK = (
     "SELECT conversation_id, epoch FROM heads WHERE conversation_id = ANY(%s) "
     "ORDER BY conversation_id FOR UPDATE"
@@ -44,29 +48,45 @@ class LockedLog(NamedTuple):
     begun: bool
 
 
-def lock_logs(
-    connection: Connection, conversations: Sequence[int], term: int, count: int
-) -> tuple[list[LockedLog], list[int]]:
-    """Wait until no other node writes to these logs, and lock them. Returns them, and `count` ids for
-    messages. Raises DBAPIError."""
-    places = sorted(conversations)
-    raw: Any = connection.connection.driver_connection
-    with wrapped_errors(connection, _LOCK):
-        found = _ask(raw, places, term, count)
-        if len(found[0]) < len(places):
-            raw.execute(_ADD, (places,))
-            found = _ask(raw, places, term, count)
-    heads, last, ids = found
-    epochs = dict(heads)
-    logs = [LockedLog(place, epochs[place], seq, begun) for place, seq, begun in last]
-    return logs, [ident for (ident,) in ids]
+class LogLocks:
+    """Locks logs, in the writer's thread."""
 
+    def __init__(self) -> None:
+        self._headed: set[int] = set()  # conversations whose rows in `heads` are known
 
-def _ask(raw: Any, places: list[int], term: int, count: int) -> tuple[Any, Any, Any]:
-    """Lock heads, and read what is known of their logs. It is one round trip. Each statement sees what was
-    committed before it, so the second one sees all that was written until the locks were obtained."""
-    with raw.pipeline():
-        heads = raw.execute(_LOCK, (places,))
-        last = raw.execute(_LAST, (term, places))
-        ids = raw.execute(NEXT, (count,))
-        return heads.fetchall(), last.fetchall(), ids.fetchall()
+    def forget(self) -> None:
+        """Note a rollback: rows that were added are not there."""
+        self._headed.clear()
+
+    def lock(
+        self, connection: Connection, conversations: Sequence[int], term: int, count: int
+    ) -> tuple[list[LockedLog], list[int]]:
+        """Wait until no other node writes to these logs, and lock them. Returns them, and `count` ids for
+        messages.
+
+        Call it once in a transaction. New rows are added before any row is locked: a node that has a lock
+        waits only for locks on rows after that.
+
+        Raises StorageFailed if the head of a log has vanished, DBAPIError.
+        """
+        places = sorted(conversations)
+        new = [place for place in places if place not in self._headed]
+        raw: Any = connection.connection.driver_connection
+        with wrapped_errors(connection, _LOCK), raw.pipeline():  # one round trip
+            if new:
+                raw.execute(_ADD, (new,))
+            found = [
+                raw.execute(_LOCK, (places,)),
+                raw.execute(_LAST, (term, places)),
+                raw.execute(NEXT, (count,)),
+            ]
+            heads, last, ids = [each.fetchall() for each in found]
+        epochs = dict(heads)
+        if len(epochs) < len(places):
+            self._headed.clear()
+            raise StorageFailed
+        if len(self._headed) > MAX_KNOWN:
+            self._headed.clear()
+        self._headed.update(new)
+        logs = [LockedLog(place, epochs[place], seq, begun) for place, seq, begun in last]
+        return logs, [ident for (ident,) in ids]

@@ -38,12 +38,13 @@ class MessageIds:
         self.counting = False  # the sequence is known to be beyond all ids
 
     def forget(self) -> None:
-        """Note a rollback."""
+        """Note a rollback, or that other nodes may have taken ids."""
         self._last = None
         self._taken.clear()
 
     def give(self, taken: list[int]) -> None:
-        """Let these ids, which come from the sequence, be those that are taken next in this transaction."""
+        """Let these ids, which come from the sequence, be those that are taken next in this transaction. What
+        is left in the end has to be forgotten."""
         self._taken = taken
 
     def take(self, connection: Connection, count: int) -> Sequence[int]:
@@ -56,9 +57,9 @@ class MessageIds:
             # The ids of a realm that was moved here do not come from the sequence.
             connection.execute(_RAISE)
             self.counting = True
-        taken, self._taken = self._taken, []
-        if taken:
-            return taken[:count]
+        if self._taken:
+            taken, self._taken = self._taken[:count], self._taken[count:]
+            return taken
         [(last,)] = fetch(connection, _SKIP, (count,))
         return range(last - count + 1, last + 1)
 

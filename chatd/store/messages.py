@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from chatd.base.errors import StorageFailed
 from chatd.store import change_requests
-from chatd.store.beside import lock_logs
+from chatd.store.beside import LogLocks
 from chatd.store.change_rows import insert_changes, parcels_of
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
@@ -55,6 +55,7 @@ class MessageWriter:
         self._outbox = outbox
         self._last_seq: dict[int, int] = {}
         self._ids = MessageIds()
+        self.locks = LogLocks()
         self._rows = RowInserter(messages)
         self._signatures = SignatureWriter()
         self.fresh = FreshMessages()  # those that the index for searching lacks
@@ -84,7 +85,7 @@ class MessageWriter:
         if term is None:
             raise StorageFailed
         wanted = {item.conversation for item in items}
-        logs, ids = lock_logs(connection, list(wanted), term, len(items))
+        logs, ids = self.locks.lock(connection, list(wanted), term, len(items))
         self._ids.give(ids)
         for log in logs:
             self._last_seq[log.conversation] = log.last

@@ -64,7 +64,7 @@ class ParcelNumbers:
 
     def store_last(self, connection: Connection) -> None:
         """Let the other nodes know the last number, if it is new."""
-        if self._stored_last < self._last:
+        if self._stored and self._stored_last < self._last:
             put_setting(connection, _LAST, str(self._last))
             self._stored_last = self._last
 

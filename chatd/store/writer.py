@@ -64,8 +64,9 @@ class Outcome(msgspec.Struct, gc=False):
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """How a batch function stores items beside other nodes. `may` says whether it can store an item so.
-    `lock` waits for what the items concern, and reads what others may have changed of that."""
+    """How batch functions store items beside other nodes. `may` says whether an item can be stored so. `lock`
+    waits for what the items concern, and reads what others may have changed of that. It is called once in a
+    transaction, with all items: nodes that lock one after the other would wait for each other."""
 
     may: Callable[[Any], bool]
     lock: Callable[[Connection, Sequence[Any]], None]
@@ -98,7 +99,8 @@ class Writer:
         self._running = (0, 0)  # the first of the jobs that run, and the one after the last
 
     def allow_beside(self, run: Callable[..., Any], beside: Beside) -> None:
-        """Let the batch function `run` store items beside other nodes."""
+        """Let the batch function `run` store items beside other nodes, also together with others that do so
+        in the same way."""
         self._beside[run] = beside
 
     def on_rollback(self, forget: Callable[[], None]) -> None:
@@ -167,9 +169,9 @@ class Writer:
         """
         if self._unanswered:
             return self._refuse(jobs, StorageFailed())
-        beside = self._may_be_beside(jobs)
+        beside = self._find_beside(jobs)
         try:
-            return self._transact(jobs, self._run_beside if beside else self._run_bare, beside)
+            return self._transact(jobs, self._run_bare, beside)
         except JobFailed:
             self._forget()
         except Unanswered as unanswered:
@@ -244,27 +246,33 @@ class Writer:
         )
         return outcomes if stored else self._refuse(outcomes, StorageFailed())
 
-    def _may_be_beside(self, jobs: Sequence[Job]) -> bool:
-        """Whether there are other nodes, and each job allows that they write at the same time."""
+    def _find_beside(self, jobs: Sequence[Job]) -> Beside | None:
+        """How to run the jobs while other nodes write, if there are any, and each job allows that."""
         if self.turns is None or not self.turns.others:
-            return False
+            return None
+        found: Beside | None = None
         for job in jobs:
             beside = self._beside.get(job.run) if job.batch else None
-            if beside is None or not beside.may(job.args[0]):
-                return False
-        return True
+            if beside is None or found not in (None, beside) or not beside.may(job.args[0]):
+                return None
+            found = beside
+        return found
 
-    def _transact(self, jobs: Sequence[Job], run: Runner, beside: bool = False) -> list[Outcome]:
+    def _transact(
+        self, jobs: Sequence[Job], run: Runner, beside: Beside | None = None
+    ) -> list[Outcome]:
         """Raises JobFailed if a job failed, and not the commit: then certainly nothing was stored. Raises
         Unanswered."""
         turns = self.turns
         transaction = self._connection.begin()
         try:
-            if turns is not None and turns.begin(self._connection, beside):
+            if turns is not None and turns.begin(self._connection, beside is not None):
                 for renew in self._renewed:
                     renew(self._connection, turns.reconnected)
             mark = self._mark()
             try:
+                if beside is not None:
+                    beside.lock(self._connection, [job.args[0] for job in jobs])
                 outcomes = self._run_all(jobs, run)
             except Exception as error:
                 raise JobFailed from error
@@ -345,11 +353,6 @@ class Writer:
         return outcomes
 
     def _run_bare(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        return job(self._connection, *args)
-
-    def _run_beside(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Run a batch function beside other nodes."""
-        self._beside[job].lock(self._connection, args[0])
         return job(self._connection, *args)
 
     def _run_guarded(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:

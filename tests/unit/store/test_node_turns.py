@@ -50,6 +50,19 @@ class Numbering(NodesCase):
         numbers = dict(self.rows(messages.c.text, messages.c.number))
         self.assertEqual([numbers[text] for text in texts], in_order)
 
+    def test_parcels_after_a_new_connection(self) -> None:
+        """A node that has reconnected, and has taken no number since, tells the others no older one."""
+        three = self.node("three")
+        three.send(7, "a", "realm2")
+        self.one.send(7, "b", "realm2")
+        self.two.send(7, "c", "realm2")
+        raw: Any = self.one.writer._connection.connection.driver_connection
+        self.server.execute(f"SELECT pg_terminate_backend({raw.info.backend_pid})")
+        self.assertRaises(StorageFailed, self.one.send, 7, "d")
+        self.one.run(nodes.beat, self.one.id, NOW)
+        three.send(7, "e", "realm2")
+        self.assertEqual(len(set(self.rows(outbox.c.id))), 4)
+
     def test_one_term(self) -> None:
         """All number in the term of the node that was started last."""
         first = self.one.send(7, "a", "realm2").number
@@ -262,6 +275,48 @@ class StoringBeside(NodesCase):
         second.join(20)
         self.assertEqual((one[0].seq, two[0].seq), (5, 6))
         self.assertLess(one[0].id, two[0].id)
+
+    def test_locked_at_once(self) -> None:
+        """All conversations of a transaction are locked before anything is stored, with or without keys:
+        otherwise two nodes could wait for each other."""
+        store = self.one.writers.messages.store
+
+        def wait(*args: Any) -> Any:
+            self.storing.set()
+            assert self.held.wait(20)
+            return store(*args)
+
+        self.patch(self.one.writers.messages, "store", wait)
+        plain, named = (NewMessage(place, 1, "ana", NOW, "b", key="key") for place in (8, 7))
+        jobs = [
+            Job(Deferred(), self.one.writers.messages.send, (plain,), True),
+            Job(Deferred(), self.one.writers.sends.store, (named,), True),
+        ]
+        first, one = self.in_thread(self.one.writer.commit, jobs)
+        self.assertTrue(self.storing.wait(20))
+        second, two = self.in_thread(self.batch, self.two, 7, "c")
+        second.join(0.2)
+        self.assertTrue(second.is_alive())
+        self.held.set()
+        first.join(20)
+        second.join(20)
+        self.assertEqual([each.value.seq for each in one[0]], [3, 5])
+        self.assertEqual(two[0].seq, 6)
+        self.assertEqual(self.one.send(7, "d").id, max(self.rows(messages.c.id))[0])
+
+    def test_new_logs(self) -> None:
+        """The logs of conversations without entries are locked, also after a rollback."""
+        self.assertEqual(self.batch(self.one, 20, "a").seq, 1)
+        self.hold(self.one)
+        first, one = self.in_thread(self.batch, self.one, 21, "b")
+        self.assertTrue(self.storing.wait(20))
+        second, two = self.in_thread(self.batch, self.two, 21, "c")
+        second.join(0.2)
+        self.assertTrue(second.is_alive())
+        self.held.set()
+        first.join(20)
+        second.join(20)
+        self.assertEqual((one[0].seq, two[0].seq), (1, 2))
 
     def test_turn(self) -> None:
         """What needs the turn of a node waits for those that store messages, and the other way round."""
