@@ -242,10 +242,6 @@ class Realm:
         self.service.disk.start()
         indexing = self.service.indexing
         self.nodes.run_alone(INDEXING, indexing.start, indexing.suspend)
-        self.service.retention.start()
-        self.service.ended_invitations.start()
-        self.service.announcements.start()
-        self.service.group_removals.start()
         for part in (self.sweep, self.key_watch):
             if part is not None:
                 part.start()
@@ -353,6 +349,7 @@ class Realm:
         service, database = self.service, self.database
         stopped = []
         for part in (
+            service.context.work,
             self.upkeep,
             *(part for part in (self.sweep, self.key_watch) if part is not None),
             service.disk,

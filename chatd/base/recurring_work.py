@@ -49,9 +49,12 @@ class RecurringWork:
         self._started = False
 
     def start(self, seconds: float) -> None:
-        """Let the first run begin in `seconds`."""
+        """Let the first run begin in `seconds`. One that has not ended since a `stop` begins anew."""
         self._started = True
-        self._timer.start(seconds)
+        if self._working is not None:
+            self._again = True
+        else:
+            self._timer.start(seconds)
 
     def stop(self) -> Deferred[None]:
         """Fires when the step that is under way has ended."""

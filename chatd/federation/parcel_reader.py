@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from chatd.base import errors
-from chatd.base.cache import Cache
 from chatd.base.entries import SentParts
 from chatd.base.model import Account, Opaque
 from chatd.base.names import (
@@ -33,6 +32,7 @@ from chatd.federation.parcels import Direct, GroupMark, Left, Parcel, Post, Rela
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
+from chatd.service.node_caches import NodeCache
 from chatd.service.readdressing import moved_error
 from chatd.service.targets import Target
 from chatd.store.new_entries import Extras, NewMessage
@@ -76,10 +76,13 @@ class ParcelReader:
         self._guesses = guesses
         self._quotas = quotas
         # (realm, sender there, recipient here) -> their conversation, and the sender's address
-        self._pairs: Cache[tuple[str, str, str], tuple[Target, str]] = Cache(CACHED_PAIRS)
+        self._pairs: NodeCache[tuple[str, str, str], tuple[Target, str]] = NodeCache(
+            CACHED_PAIRS, self._context.news, "pairs of people", tuple[str, str, str]
+        )
         self._moved = service.follower.moved
         service.follower.on_followed(self._pairs.clear)
         service.blocks.on_block(self._blocked)
+        service.blocks.on_elsewhere(self._pairs.clear)
         service.accounts.on_deleted(self._forget)
 
     def _blocked(self, _blocker: Account, blocked: Account | None) -> None:

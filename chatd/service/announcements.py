@@ -25,11 +25,13 @@ from chatd.store.announcements import EVERYBODY, Announcement
 STEP = 10  # accounts in one transaction, a few ms
 RETRY = 60.0  # seconds after which it continues when the disk or the database has stopped it
 
+KIND = "announcements"
+
 log = Logger()
 
 
 class Announcements:
-    """Sends announcements, the oldest first, between `start` and `stop`."""
+    """Sends announcements, the oldest first, while this node does the work (chatd.service.node_work)."""
 
     def __init__(self, context: Context, messages: Messages, disk: DiskSpace) -> None:
         self._context = context
@@ -39,10 +41,7 @@ class Announcements:
         self._disk = disk
         what = "an announcement was interrupted"
         self._work = RecurringWork(context.clock, self._run, RETRY, what)
-
-    def start(self) -> None:
-        """Continue with those that were interrupted."""
-        self._work.start(0.0)
+        context.work.add_recurring(KIND, self._work, 0.0)
 
     def stop(self) -> Deferred[None]:
         """Fires when the step that is under way is stored."""
@@ -56,7 +55,7 @@ class Announcements:
         self._disk.check()
         to = EVERYBODY if group is None else group
         count = await act.run(store.add_announcement, to, text, self._context.now())
-        self._work.wake()
+        self._context.work.wake(KIND, self._work)
         return count
 
     async def _run(self) -> float | None:

@@ -51,6 +51,7 @@ class Blocks:
         self._by_key: dict[str, frozenset[int]] = {}
         self._on_block: list[OnBlock] = []
         self._on_change: list[Callable[[Account, str], None]] = []
+        self._on_elsewhere: list[Callable[[], object]] = []
         # By accounts, and the keys of what they have blocked
         self._table: NodeTable[tuple[int, str], list[tuple[int, str]]] = NodeTable(
             context, "blocks", tuple[int, str], self._read, self._take
@@ -74,13 +75,19 @@ class Blocks:
     ) -> None:
         if wanted is None:
             self.load(found)
-            return
-        for each in wanted:
-            (self._note if each in found else self._drop)(*each)
+        else:
+            for each in wanted:
+                (self._note if each in found else self._drop)(*each)
+        for then in self._on_elsewhere:
+            guarded("what depends on blocks of other nodes was not forgotten", then)
 
     def on_block(self, then: OnBlock) -> None:
         """Call `then` at each new block."""
         self._on_block.append(then)
+
+    def on_elsewhere(self, then: Callable[[], object]) -> None:
+        """Call `then` when other nodes have changed blocks."""
+        self._on_elsewhere.append(then)
 
     def on_change(self, then: Callable[[Account, str], None]) -> None:
         """Call `then` with an account and the key of a block that is new, or was lifted."""

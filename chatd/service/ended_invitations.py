@@ -21,17 +21,15 @@ log = Logger()
 
 
 class EndedInvitations:
-    """Removes them between `start` and `stop`. `time` is in ms since 1970 UTC; a wrong date must not
-    set it forward, because invitations that have not ended would be lost."""
+    """Removes them while this node does the work (chatd.service.node_work). `time` is in ms since 1970 UTC; a
+    wrong date must not set it forward, because invitations that have not ended would be lost."""
 
     def __init__(self, context: Context, time: Callable[[], int]) -> None:
         self._database = context.database
         self._time = time
         what = "invitations that have ended were not removed"
         self._work = RecurringWork(context.clock, self._look, AFTER_FAILURE, what)
-
-    def start(self) -> None:
-        self._work.start(FIRST)
+        context.work.add_recurring("ended invitations", self._work, FIRST)
 
     def stop(self) -> Deferred[None]:
         """Fires when the step that is under way is stored."""

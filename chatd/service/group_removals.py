@@ -55,11 +55,14 @@ RETRY = (
 )
 WHY = "it is being deleted"  # the reason that members read
 
+KIND = "deletions of groups"
+
 log = Logger()
 
 
 class GroupRemovals:
-    """Deletes groups of this realm, and what is left of those that have ended, between `start` and `stop`."""
+    """Deletes groups of this realm, and what is left of those that have ended, while this node does the work
+    (chatd.service.node_work)."""
 
     def __init__(
         self,
@@ -76,12 +79,9 @@ class GroupRemovals:
         self._relocation = relocation
         self._erased = erased
         self._work = RecurringWork(context.clock, self._run, RETRY, "a group was not deleted")
+        context.work.add_recurring(KIND, self._work, 0.0)
         self._last = 0  # the group that had its turn
         rosters.on_ended(self.wake)
-
-    def start(self) -> None:
-        """Continue with those that were interrupted."""
-        self._work.start(0.0)
 
     def stop(self) -> Deferred[None]:
         """Fires when the step that is under way is stored."""
@@ -99,7 +99,7 @@ class GroupRemovals:
 
     def wake(self) -> None:
         """There is another group to delete, or one has ended."""
-        self._work.wake()
+        self._context.work.wake(KIND, self._work)
 
     async def _run(self) -> float | None:
         """Delete all that wait. One that fails unexpectedly does not stop the others. Raises

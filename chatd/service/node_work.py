@@ -1,4 +1,5 @@
-"""Work for accounts that takes long and outlives the node which has begun it: deletions, imports and moves.
+"""Work that takes long and outlives the node which has begun it: deletions, imports and moves of accounts,
+deletions of groups, announcements, and the removal of what is not to be kept.
 
 One node of the realm does it for all of them, under a lease. The others store what is to be done, and tell
 that node. If it dies, the next one reads what is left from the database. In between, two nodes may do the
@@ -14,6 +15,7 @@ import msgspec
 
 from chatd.base.background import in_background
 from chatd.base.isolation import guarded
+from chatd.base.recurring_work import RecurringWork
 from chatd.service.node_news import NodeNews
 
 LEASE = "work for accounts"
@@ -33,6 +35,7 @@ class NodeWork:
 
     def __init__(self, news: NodeNews) -> None:
         self.is_here = news.is_alone
+        self._ended = False
         self._kinds: dict[str, WorkKind] = {}
         self._tell = news.topic("work for accounts", tuple[str, int], self._told, self._look)
         news.on_gone(lambda _node: self._look())  # it may have told nobody what it has stored
@@ -40,6 +43,26 @@ class NodeWork:
     def add(self, name: str, kind: WorkKind) -> None:
         """Add a kind of work."""
         self._kinds[name] = kind
+
+    def add_recurring(self, name: str, work: RecurringWork, first: float) -> None:
+        """Add a kind of work that is not for single accounts. It begins `first` seconds after this node does
+        it."""
+
+        async def look() -> None:
+            work.start(first)
+
+        self.add(name, WorkKind(look, lambda _id: work.wake(), work.stop))
+
+    def wake(self, name: str, work: RecurringWork) -> None:
+        """Begin a run of that work, at the node that does it."""
+        if self.is_here:
+            work.wake()
+        else:
+            self._tell((name, 0))
+
+    def stop(self) -> None:
+        """Begin nothing any more."""
+        self._ended = True
 
     def start(self) -> None:
         """This node does the work from now on."""
@@ -62,10 +85,10 @@ class NodeWork:
     def _told(self, told: tuple[str, int]) -> None:
         name, account_id = told
         kind = self._kinds.get(name)
-        if self.is_here and kind is not None:
+        if self.is_here and not self._ended and kind is not None:
             kind.begin(account_id)
 
     def _look(self) -> None:
-        if self.is_here:
+        if self.is_here and not self._ended:
             for name, kind in self._kinds.items():
                 in_background("what is left of {name} was not begun", kind.look(), name=name)

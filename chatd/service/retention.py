@@ -33,6 +33,8 @@ MIN_AGE = 24 * store.HOUR
 MAX_STEP = store.HOUR
 AFTER_STEP = 24 * 3600.0
 
+KIND = "retention"
+
 log = Logger()
 
 
@@ -65,7 +67,7 @@ class SteadyTime:
 
 
 class Retention:
-    """Removes what is not to be kept, between `start` and `stop`."""
+    """Removes what is not to be kept, while this node does the work (chatd.service.node_work)."""
 
     def __init__(self, context: Context, erased: ErasedFiles) -> None:
         self._database = context.database
@@ -74,9 +76,8 @@ class Retention:
         self.time = SteadyTime(context.clock, context.now)
         what = "old messages and files were not removed"
         self._work = RecurringWork(context.clock, self._look, AFTER_FAILURE, what)
-
-    def start(self) -> None:
-        self._work.start(FIRST)
+        self._nodes = context.work
+        self._nodes.add_recurring(KIND, self._work, FIRST)
 
     def stop(self) -> Deferred[None]:
         """Fires when the step that is under way is stored."""
@@ -98,7 +99,7 @@ class Retention:
 
     def changed(self) -> None:
         """The limits have changed: look at all conversations now."""
-        self._work.wake()
+        self._nodes.wake(KIND, self._work)
 
     async def _look(self) -> float:
         """Look at all conversations. Returns the seconds to wait for the next time. Raises StorageFailed."""

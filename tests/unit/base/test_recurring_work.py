@@ -39,6 +39,21 @@ class Runs(RecurringTestCase):
         self.assertEqual(len(self.runs), 3)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_started_again(self) -> None:
+        """A run that goes on after a stop is the only one until it ends."""
+        self.step = Deferred()
+        self.work.start(0.0)
+        self.clock.advance(0)
+        self.work.stop()
+        self.work.start(0.0)
+        self.clock.advance(1)
+        self.assertEqual(len(self.runs), 1)
+        self.assertTrue(self.work.is_interrupted)
+        step, self.step = self.step, succeed(None)
+        step.callback(None)
+        self.clock.advance(0)
+        self.assertEqual(len(self.runs), 2)
+
     def test_wake(self) -> None:
         """It begins a run early, and one after the run that is under way, and none before the start."""
         self.work.wake()

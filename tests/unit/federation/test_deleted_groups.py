@@ -318,8 +318,11 @@ class Rescued(RescueTestCase):
         place = Place(None, parse_group("bagan"))
         [*_, two] = self.ana.does(ask.ShowHistory(place, 5)).items
         self.ana.does(ask.ReportMessage(place, two.seq, "rude"))
-        start = GroupRemovals.start
-        self.patch(GroupRemovals, "start", lambda _removals: None)
+        run = GroupRemovals._run
+
+        async def nothing(_removals: GroupRemovals) -> None: ...
+
+        self.patch(GroupRemovals, "_run", nothing)
         self.home.restart()
         delete_at(self.home)
         before = self.network.result(self.home.realm.database.run(group_of, 1))
@@ -329,8 +332,9 @@ class Rescued(RescueTestCase):
         self.comes_back(self.home)
         self.assertEqual(self.address("ana"), "bagan@realm2")
         removals: Any = self.home.service.group_removals
-        start(removals)
+        running = Deferred.fromCoroutine(run(removals))
         self.network.advance(5)
+        self.assertTrue(running.called)
         # A step that began before.
         here = self.home.realm.database.now(lambda db: local_members(db, 1, 5))
         self.network.result(Deferred.fromCoroutine(removals._remove(before, here)))

@@ -25,7 +25,7 @@ class AnnouncementsTestCase(MessagesTestCase):
         self.patch(module, "STEP", 2)
         super().setUp()
         self.people = self.ana, self.budi, self.citra
-        self.service.announcements.start()
+        self.service.announcements._work.start(0.0)
 
     def announce(self, text: str = TEXT, group: int | None = None) -> Any:
         """The number of accounts, or the class of the error."""
@@ -88,7 +88,7 @@ class Interruptions(AnnouncementsTestCase):
             for call in self.clock.getDelayedCalls():  # as after a kill
                 call.cancel()
             self.reopen()
-            self.service.announcements.start()
+            self.service.announcements._work.start(0.0)
             self.clock.advance(0)
         self.assertEqual(self.inboxes(), [[TEXT]] * 3)
         self.assertIsNone(self.waiting())
@@ -100,7 +100,7 @@ class Interruptions(AnnouncementsTestCase):
         self.work()
         self.assertEqual(sum(map(bool, self.inboxes())), 2)
         self.reopen()
-        self.service.announcements.start()
+        self.service.context.work.start()
         self.work()
         self.assertEqual(self.inboxes(), [[TEXT]] * 3)
 

@@ -48,7 +48,7 @@ class EndedTestCase(MessagesTestCase):
         return [each.invitation for each in found]
 
     def start(self) -> None:
-        self.service.ended_invitations.start()
+        self.service.context.work.start()
         self.clock.advance(FIRST)
 
 

@@ -345,6 +345,8 @@ class Shared(TwoServices):
         ana, budi = self.account("ana"), self.account("budi")
         there = self.there
         to = (Address("ana"),)
+        told: list[int] = []
+        there.blocks.on_elsewhere(lambda: told.append(len(told)))
         for lost in (False, True):
             for each in self.buses:
                 each.lost = lost
@@ -357,6 +359,7 @@ class Shared(TwoServices):
             result_of(self.here.blocks.unblock(ana, Address("budi")))
             self.heal()
             self.assertFalse(there.blocks.has(ana.id, "budi"))
+        self.assertGreaterEqual(len(told), 4)
 
     def test_quotas(self) -> None:
         ana = self.account("ana")

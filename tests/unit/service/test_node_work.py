@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd.base.recurring_work import RecurringWork
 from chatd.base.texts import Secret
 from chatd.cluster.local_bus import LocalBus
 from chatd.commands.values.accounts import DeleteAccount
@@ -72,6 +73,39 @@ class WorkAtNodes(SynchronousTestCase):
         self.assertEqual((self.one.begun, self.one.looks), ([], 2))
         self.one.news.gone("two")
         self.assertEqual((self.one.looks, self.two.looks), (3, 0))
+
+    def test_recurring(self) -> None:
+        """What is not for single accounts is begun by the node that does the work, and again by the next."""
+        runs: list[str] = []
+        works = [self.recurring(node, runs) for node in (self.one, self.two)]
+        self.one.work.wake("things", works[0])
+        self.two.work.wake("things", works[1])
+        self.clock.advance(0)
+        self.assertEqual(runs, [])  # the first one comes later
+        self.one.work._look()
+        self.clock.advance(5)
+        self.assertEqual(runs, ["one"])
+        self.two.work.wake("things", works[1])
+        self.clock.advance(0)
+        self.assertEqual(runs, ["one", "one"])
+        self.one.work.suspend()
+        self.two.work.start()
+        self.clock.advance(5)
+        self.one.work.wake("things", works[0])
+        self.clock.advance(0)
+        self.assertEqual(runs, ["one", "one", "two", "two"])
+        self.two.work.stop()
+        works[1].stop()
+        self.two.work._look()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def recurring(self, node: Node, runs: list[str]) -> RecurringWork:
+        async def run() -> None:
+            runs.append(node.bus.name)
+
+        work = RecurringWork(self.clock, run, 1.0, "")
+        node.work.add_recurring("things", work, 5.0)
+        return work
 
     def test_alone(self) -> None:
         """Without other nodes it is done where it was begun."""

@@ -61,7 +61,7 @@ class RetentionTestCase(MessagesTestCase):
 
     def look(self) -> None:
         """Let the job look at everything."""
-        self.retention.start()
+        self.service.context.work.start()
         self.retention.changed()
         for _ in range(500):
             self.clock.advance(0.05)
@@ -453,7 +453,7 @@ class Trouble(RetentionTestCase):
         self.clock.advance(10 * DAY)
         self.patch(module, "STEP", 2)
         self.limit(age=int(5 * DAY * 1000))
-        self.retention.start()
+        self.service.context.work.start()
         self.clock.advance(FIRST)
         stopped = self.retention.stop()
         self.assertTrue(stopped.called)
@@ -468,7 +468,7 @@ class Trouble(RetentionTestCase):
         self.clock.advance(10 * DAY)
         self.patch(module, "STEP", 2)
         self.limit(age=int(5 * DAY * 1000))
-        self.retention.start()
+        self.service.context.work.start()
         self.clock.advance(FIRST)
         self.limit()
         self.retention.changed()
