@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -33,6 +33,7 @@ NODES = 3
 PROXY = 8560  # the port of the proxy; the nodes have the next ones
 JSON = 8570
 PLAIN = 8580
+ENDING_TIME = 0.3  # seconds in which a process ends that finds its port taken
 READY = "\nready"  # in the file of the server that accepts connections
 NO_SERVER = (
     "chatd: there is no PostgreSQL server on this machine (initdb is neither on the PATH nor in "
@@ -67,6 +68,27 @@ def _text_of(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+async def _dial(port: int) -> None:
+    """Connect to a port, as soon as that is possible."""
+    while True:
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(LOOPBACK, port)
+            writer.close()
+            return
+        await asyncio.sleep(STEP)
+
+
+async def _ping(port: int) -> None:
+    """Get an answer from a node, as soon as that is possible."""
+    while True:
+        with suppress(OSError):
+            client = JsonConnection(*await asyncio.open_connection(LOOPBACK, port))
+            await client.ask(command="ping")
+            client.close()
+            return
+        await asyncio.sleep(STEP)
 
 
 def find_postgres() -> Path | None:
@@ -219,20 +241,23 @@ class DemoCluster:
         raise DemoFailed("PostgreSQL does not start")
 
     async def _connect(self, number: int) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STARTING_TIME):
-                while True:
-                    # Another program may answer on the port of a node that has ended because of that.
-                    if self._nodes[number - 1].has_ended:
-                        raise DemoFailed(f"node{number} can't start; its last line may say why")
-                    with suppress(OSError):
-                        found = await asyncio.open_connection(LOOPBACK, JSON + number)
-                        client = JsonConnection(*found)
-                        await client.ask(command="ping")
-                        client.close()
-                        return
-                    await asyncio.sleep(STEP)
-        raise DemoFailed(f"node{number} does not answer on port {JSON + number}")
+        """Wait until a node answers. Raises DemoFailed."""
+        await self._wait(self._nodes[number - 1], _ping(JSON + number), JSON + number)
+
+    async def _wait(self, part: ClusterPart, answer: Coroutine[Any, Any, None], port: int) -> None:
+        """Wait until a process answers on a port. Raises DemoFailed. Another program may be there, which is
+        why the process has ended, and may never answer."""
+        answering = asyncio.create_task(answer)
+        tasks = [answering, *([] if part.task is None else [part.task])]
+        await asyncio.wait(tasks, timeout=STARTING_TIME, return_when=asyncio.FIRST_COMPLETED)
+        answered = answering.done()
+        answering.cancel()
+        if answered:
+            await asyncio.wait(tasks, timeout=ENDING_TIME)
+        if part.has_ended:
+            raise DemoFailed(f"{part.name} can't start; its last line may say why")
+        if not answered:
+            raise DemoFailed(f"{part.name} does not answer on port {port}")
 
     async def _register(self) -> None:
         for name, _, _ in ACCOUNTS:
@@ -252,6 +277,7 @@ class DemoCluster:
             environment={name: f"{LOOPBACK}:{port}" for name, port in ports.items()},
         )
         await self._proxy.start(self.folder)
+        await self._wait(self._proxy, _dial(PROXY), PROXY)
 
     def _what_to_type(self) -> str:
         web = f"http://localhost:{PROXY}/ (HAProxy, which is in front of the nodes), or "
