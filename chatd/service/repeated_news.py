@@ -22,9 +22,11 @@ MAX_KEPT = 4 << 20  # bytes that a node keeps of what it has told
 KEPT_FOR = 60.0  # seconds
 ANSWER = 256 << 10  # bytes that a node tells again at once
 ASK_EVERY = 0.5  # seconds between questions for the same
+ON_ITS_WAY = 5.0  # seconds that a question may take
 ASKS = 10  # then what is missing counts as lost
 MAX_WAITING = 2000  # values of a node that wait for earlier ones
 FIRST = 1  # number
+UNKNOWN = 0  # the number that comes next of a node that was not heard before
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -38,10 +40,11 @@ class NumberedNews(msgspec.Struct, frozen=True, array_like=True):
 
 
 class AskedAgain(msgspec.Struct, frozen=True, array_like=True):
-    """A question for the values from the number `first` on; 0: only for the number of the next one."""
+    """A question for the values from the number `first` on; UNKNOWN: for those of the last `age` seconds."""
 
     start: int
     first: int
+    age: float = 0.0
 
 
 class ToldAgain(msgspec.Struct, frozen=True, array_like=True):
@@ -81,6 +84,7 @@ class RepeatedTopic(Generic[T]):
         self._clock = news.clock
         self._apply = apply
         self._decode = msgspec.msgpack.Decoder(kind).decode
+        self._began = self._clock.seconds()
         self._next = FIRST
         self._kept: deque[KeptNews] = deque()
         self._size = 0  # bytes that are kept
@@ -111,10 +115,9 @@ class RepeatedTopic(Generic[T]):
     def _told(self, node: str, news: NumberedNews) -> None:
         heard = self._nodes.get(node)
         if heard is None or news.start > heard.start:
-            # What a node has told at the beginning of its start was told to others, unless it is another one
-            # of a node that was heard before.
-            first = news.number if heard is None else FIRST
-            heard = self._begin(node, news.start, first)
+            # Of a node that is heard for the first time, what it has told before this one has begun was told
+            # to others. It says where that ends.
+            heard = self._begin_again(node, news.start)
         if news.start < heard.start or news.number < heard.next:
             return
         if news.number == heard.next and not heard.waiting:  # as nearly always
@@ -137,6 +140,12 @@ class RepeatedTopic(Generic[T]):
         heard = self._nodes[node] = HeardNews(start, first, timer)
         return heard
 
+    def _begin_again(self, node: str, start: int) -> HeardNews:
+        """A node is heard for the first time, or has started again since."""
+        heard = self._nodes.get(node)
+        is_new = heard is None or heard.next == UNKNOWN
+        return self._begin(node, start, UNKNOWN if is_new else FIRST)
+
     def _pass_on(self, heard: HeardNews) -> None:
         """Apply what has waited, up to the next number that is missing."""
         while (value := heard.waiting.pop(heard.next, None)) is not None:
@@ -146,11 +155,7 @@ class RepeatedTopic(Generic[T]):
 
     def _doubt(self, node: str) -> None:
         """Something that the node has told may be lost, or nothing was heard of it yet."""
-        heard = self._nodes.get(node)
-        if heard is None:
-            self._ask(node, AskedAgain(0, 0))
-        else:
-            self._ask_soon(node, heard)
+        self._ask_soon(node, self._nodes.get(node) or self._begin(node, 0, UNKNOWN))
 
     def _ask_soon(self, node: str, heard: HeardNews) -> None:
         if heard.timer.due is None:
@@ -167,25 +172,32 @@ class RepeatedTopic(Generic[T]):
             if not heard.waiting:
                 return
         heard.timer.start(ASK_EVERY)
-        self._ask(node, AskedAgain(heard.start, heard.next))
+        self._ask(node, AskedAgain(heard.start, heard.next, self._age))
+
+    @property
+    def _age(self) -> float:
+        """For how many seconds this node has listened."""
+        return self._clock.seconds() - self._began
 
     def _asked(self, node: str, question: AskedAgain) -> None:
         first = FIRST if question.start < self._news.start else question.first
+        if question.first == UNKNOWN:
+            since = self._clock.seconds() - question.age - ON_ITS_WAY
+            first = next((kept.number for kept in self._kept if kept.at >= since), self._next)
         size = 0
-        for kept in self._kept if question.first else ():
+        for kept in self._kept:
             if kept.number >= first and size <= ANSWER:
                 size += len(kept.value)
                 self._repeat(node, NumberedNews(self._news.start, kept.number, kept.value))
         oldest = self._kept[0].number if self._kept else self._next
+        if question.first == UNKNOWN:
+            oldest = first
         self._answer(node, ToldAgain(self._news.start, oldest, self._next))
 
     def _answered(self, node: str, answer: ToldAgain) -> None:
         heard = self._nodes.get(node)
-        if heard is None:
-            self._begin(node, answer.start, answer.next)
-            return
-        if answer.start > heard.start:
-            heard = self._begin(node, answer.start, FIRST)
+        if heard is None or answer.start > heard.start:
+            heard = self._begin_again(node, answer.start)
         if answer.start < heard.start:
             return
         if heard.next < answer.oldest:

@@ -25,7 +25,8 @@ V = TypeVar("V")
 
 PAGE = 2000  # entries in one message
 ASK_AGAIN = 2.0  # seconds between two questions for a snapshot
-MAX_ASKED = 5  # questions without an answer, after which the node counts as gone
+MAX_ASKED = 5  # questions without an answer, after which what the node has counts as gone
+GIVES_UP = 30  # questions without an answer and without a doubt, after which the node is not asked any more
 BETWEEN = 1.0  # seconds between two snapshots
 UNUSED = "a change at another node was not used"
 
@@ -163,6 +164,7 @@ class SoftState(Generic[K, V]):
         """Something of a node may be lost. What is known of it stays until the snapshot is there."""
         copy = self._copy(node)
         copy.is_stale, copy.fresh = True, None
+        copy.asked = min(copy.asked, MAX_ASKED)
         self._ask_soon()
 
     def _ask_soon(self) -> None:
@@ -173,9 +175,11 @@ class SoftState(Generic[K, V]):
         for node, copy in list(self._copies.items()):
             if not copy.is_stale:
                 continue
-            if copy.asked >= MAX_ASKED:
+            if copy.asked >= GIVES_UP:
                 self._gone(node)
                 continue
+            if copy.asked >= MAX_ASKED:
+                self._lose(copy)
             copy.asked += 1
             self._question(node)
             self._asking.start(ASK_AGAIN)
@@ -223,5 +227,11 @@ class SoftState(Generic[K, V]):
         copy = self._copies.pop(node, None)
         if copy is not None:
             del self._entries[node]
-            for key, value in list(copy.entries.items()):
-                self._note(key, value, None, CopyChange.LOST)
+            self._lose(copy)
+
+    def _lose(self, copy: StateCopy) -> None:
+        """What a node has counts as gone."""
+        lost = dict(copy.entries)
+        copy.entries.clear()
+        for key, value in lost.items():
+            self._note(key, value, None, CopyChange.LOST)

@@ -158,6 +158,8 @@ class Network:
             database, clock = life.database, life.clock
             if database.may_commit:
                 found.append(partial(self._commit, database))
+            if database.may_run_apart:
+                found.append(database.step_apart)
             if database.may_read:
                 found.append(database.step_read)
             if life.uploads.may_work:
@@ -205,6 +207,7 @@ class Network:
         done = self._answer_call() | _turn(self.clock)
         for life in lives:
             done |= life.database.step()
+            done |= life.database.step_apart()
             done |= life.database.step_read()
             done |= life.uploads.step()
             done |= _turn(life.clock)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from chatd.base.model import Message
 from chatd.commands import values as ask
 from chatd.simulate.nodes import SharedServer
+from chatd.simulate.promises import Promises
 from chatd.simulate.records import TrackedRequest, require
 from chatd.simulate.roaming import RoamingPerson
 from chatd.simulate.world import StagedGroup, World
@@ -44,6 +45,9 @@ class NodePromises:
         for shared in self._world.shared.values():
             self._check_presence(shared)
             self._check_rooms(shared)
+        for name, person in self._world.people.items():
+            if isinstance(person, RoamingPerson):
+                self._check_followed(name, person)
         for group in self._world.groups.values():
             if group.home in self._world.shared:
                 self._check_kicks(group)
@@ -67,6 +71,21 @@ class NodePromises:
         seen = [node.service.rooms.all() for node in shared.nodes]
         for node, shown in zip(shared.nodes, seen, strict=True):
             require(shown == seen[0], "all nodes show the same rooms", node.label, shown, seen[0])
+
+    # Logs
+
+    def _check_followed(self, name: str, person: RoamingPerson) -> None:
+        """A client that listens has all entries that others have made, without asking again."""
+        promises = Promises(self._world)
+        for each in person.does(ask.ListConversations()).items:
+            conversation = each.conversation
+            known = person.logs.logs[conversation].seqs
+            missing = [
+                entry.seq
+                for entry in promises.synced(name, conversation, 0)
+                if entry.seq not in known and _author(entry) != name
+            ]
+            require(not missing, "listeners end with the log", name, conversation, missing)
 
     # Kicks
 
@@ -134,3 +153,7 @@ def _group_of(command: Any) -> str | None:
         place = getattr(command, "place", None)
         group = getattr(place, "group", None)
     return getattr(group, "name", group)
+
+
+def _author(entry: Any) -> str:
+    return str(entry.sender if isinstance(entry, Message) else getattr(entry, "by", ""))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
@@ -56,6 +56,7 @@ class SteppedDatabase:
         self._reading = engine.connect()
         self._settled: list[Callable[[], None]] = []
         self._jobs: list[Job] = []
+        self._apart: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
         self._reads: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
         self._stopped: Deferred[None] | None = None
         self.is_off: Callable[[], bool] = _is_on
@@ -73,7 +74,13 @@ class SteppedDatabase:
         return self._submit(Job(Deferred(), job, args))
 
     def run_apart(self, job: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        return self.run(job, *args)
+        if self._writer.turns is None:
+            return self.run(job, *args)
+        if self._stopped is not None:
+            return fail(StorageFailed())
+        done: Deferred[Any] = Deferred()
+        self._apart.append((done, job, args))
+        return done
 
     def batch(self, job: Callable[..., Any], item: Any) -> Deferred[Any]:
         return self._submit(Job(Deferred(), job, (item,), True))
@@ -127,6 +134,10 @@ class SteppedDatabase:
         return bool(self._jobs) or self._stopped is not None
 
     @property
+    def may_run_apart(self) -> bool:
+        return bool(self._apart)
+
+    @property
     def may_read(self) -> bool:
         return bool(self._reads)
 
@@ -150,6 +161,24 @@ class SteppedDatabase:
             tell(outcome)
         for then in self._settled:
             then()
+        return True
+
+    def step_apart(self) -> bool:
+        """Run a job of `run_apart`. It takes no turn."""
+        if not self._apart:
+            return False
+        done, job, args = self._apart.popleft()
+        try:
+            if self.full:
+                raise StorageFailed
+            with self._engine.begin() as connection:
+                value = job(connection, *args)
+        except (DBAPIError, StorageFailed):
+            if not self.is_off():
+                done.errback(StorageFailed())
+            return True
+        if not self.is_off():
+            done.callback(value)
         return True
 
     def reconnect(self) -> None:
@@ -177,7 +206,7 @@ class SteppedDatabase:
             return query(self._reading, *args)
 
     def _end(self) -> bool:
-        if self._stopped is None or self._stopped.called or self._reads:
+        if self._stopped is None or self._stopped.called or self._reads or self._apart:
             return False
         self.close()
         self._stopped.callback(None)

@@ -269,6 +269,25 @@ class PresenceAtNodes(SynchronousTestCase):
         self.settle(ASK_AGAIN * (MAX_ASKED + 1))
         self.assertEqual(self.two.presence.state(ANA), OFFLINE)
 
+    def test_node_that_was_silent_for_long(self) -> None:
+        """It is asked again after its silence, also if the first question then is lost."""
+        self.three.bus.stop()  # others hear answers to its questions
+        self.one.connect(ANA)
+        self.settle()
+        for bus in (self.one.bus, self.two.bus):
+            bus.lost = True
+        for _ in range(2 * MAX_ASKED):
+            self.two.bus.tell_gap("one")
+            self.settle(ASK_AGAIN)
+        self.assertEqual(self.two.presence.state(ANA), OFFLINE)
+        self.one.bus.lost = False
+        self.two.bus.tell_gap("one")
+        self.settle(ASK_AGAIN)
+        self.assertEqual(self.two.presence.state(ANA), OFFLINE)
+        self.two.bus.lost = False
+        self.settle(2 * ASK_AGAIN)
+        self.assertEqual(self.two.presence.state(ANA), ONLINE)
+
     def test_other_realms(self) -> None:
         """The node with the link to a realm tells it what happens at the others."""
         self.three.elsewhere.linked("utara")

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.service import repeated_news
 from chatd.service.node_news import NodeNews
-from chatd.service.repeated_news import ASK_EVERY, ASKS, KEPT_FOR, RepeatedTopic
+from chatd.service.repeated_news import ASK_EVERY, ASKS, KEPT_FOR, ON_ITS_WAY, RepeatedTopic
 from tests.support.buses import MemoryBus
 
 
@@ -134,6 +134,25 @@ class Repeated(SynchronousTestCase):
         self.lose(0)
         self.wait()
         self.assertEqual(self.heard, [0])
+
+    def test_not_heard_at_first(self) -> None:
+        """A node that does not hear another one for some time after its start hears later what that has told
+        since, in order, and nothing from before."""
+        self.one.tell(0)
+        heard: list[int] = []
+        self.clock.advance(ON_ITS_WAY + 1)
+        bus, _ = self.node("late", 1, heard)
+        bus.lost = True
+        for lost in (True, False):
+            self.clock.advance(1)
+            self.bus.lost = lost
+            self.one.tell(1 if lost else 2)
+        self.wait()
+        self.assertEqual(heard, [])
+        bus.lost = False
+        self.wait()
+        self.assertEqual(heard, [1, 2])
+        self.assertEqual(self.heard, [0, 1, 2])
 
     def test_gone(self) -> None:
         """What has waited for a node that is dead now is passed on."""
