@@ -47,6 +47,7 @@ from tests.support import ROOT
 from tests.support.buses import MemoryBus
 from tests.support.common import ClockedTestCase
 from tests.support.inline import outcome_of, result_of
+from tests.support.node_servers import NodesTestCase
 
 KIB = 1 << 10
 HOUR = 3600
@@ -299,3 +300,16 @@ class SharedLimits(SynchronousTestCase):
             return result_of(node.begin(ANA, size))
         except ChatError as error:
             return type(error)
+
+
+class WholeNodes(NodesTestCase):
+    def test_sum(self) -> None:
+        """What is used at one node is known at the other one a second after the first use there."""
+        nodes = [node.service.quotas for node in (self.a, self.b)]
+        for quotas in nodes:
+            quotas.charge_account(7, KIB, self.a.service.context.now())
+            self.network.advance(1.5)
+        self.assertEqual(nodes[1]._used[7], 2 * KIB)
+
+
+del NodesTestCase  # it is no test
