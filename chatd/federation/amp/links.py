@@ -85,7 +85,7 @@ class AmpLinks(AskingLinks):
             self._context, self._federation, self.manager, self.peers, keeper, node
         )
         shared.does(PAST, self._begin_past)
-        shared.does(MOVE, self._federation.mover.begin)
+        shared.does(MOVE, self._begin_move)
         shared.does(WAKE, self._wake)
         shared.does(MEET, self._federation.rescues.meet)
         shared.does(RENEW, self._renew)
@@ -303,7 +303,10 @@ class AmpLinks(AskingLinks):
 
     def begin_move(self, realm: str) -> None:
         if not self._leave(realm, MOVE):
-            self._federation.mover.begin(realm)
+            self._begin_move(realm)
+
+    def _begin_move(self, realm: str) -> None:
+        self._federation.mover.begin(realm)
 
     def rescue_group(self, account: Account, group: Address) -> Deferred[Rescued]:
         return Deferred.fromCoroutine(self._rescue(account, group))

@@ -63,13 +63,15 @@ class UnconfirmedRealms:
         await self._forget(_to_evict(unconfirmed, uses, max(1, MAX_UNCONFIRMED // EVICTED_PART)))
 
     async def forget_idle(self) -> None:
-        """Forget the unused realms after a day without a link. Looks once an hour."""
+        """Forget the unused realms of this node after a day without a link. Looks once an hour."""
         now = self._clock.seconds()
         if now - self._checked < CHECK_EVERY:
             return
         self._checked = now
         idle = [
-            peer for peer in self._peers.unconfirmed() if peer.link is None and self._is_idle(peer)
+            peer
+            for peer in self._peers.unconfirmed()
+            if peer.owned and peer.link is None and self._is_idle(peer)
         ]
         uses = await self._uses(idle)
         await self._forget([peer for peer in idle if uses[peer.known.key] is Use.NONE])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, TypeVar
 
 from chatd.base.errors import RealmDown, UnknownGroup
@@ -117,6 +118,43 @@ class Questions(AtOtherNodes):
         self.assertEqual(self.b.links, ["realm2"])
 
 
+class Work(AtOtherNodes):
+    """What is done in the background for a realm is done by the node with the link."""
+
+    def test_left_to_the_owner(self) -> None:
+        begun: list[str] = []
+
+        def note(name: str, *_: object) -> None:
+            begun.append(name)
+
+        for name, node in (("a", self.a), ("b", self.b)):
+            self.patch(node.federation.mover, "begin", partial(note, f"{name} moves"))
+            self.patch(node.federation.pasts, "begin", partial(note, f"{name} fetches"))
+        for node in (self.b, self.a):
+            node.realm.directory.begin_move("realm2")
+            node.realm.directory.begin_past("realm2")
+        self.assertEqual(begun, 2 * ["a moves", "a fetches"])
+        self.b.bus.lost = True
+        self.b.realm.directory.begin_move("realm2")
+        self.assertEqual(len(begun), 4)
+
+    def test_renewed_links(self) -> None:
+        """All nodes make their links anew, and wake realms that rest."""
+        link = self.a.realm.directory.peers.by_key["realm2"].link
+        self.b.realm.directory.renew()
+        self.network.advance(3.0)
+        peer = self.a.realm.directory.peers.by_key["realm2"]
+        self.assertEqual(self.a.links, ["realm2"])
+        self.assertIsNot(peer.link, link)
+        assert peer.link is not None
+        peer.resting = True
+        peer.link.close()
+        self.network.advance(0.5)
+        self.b.realm.directory.wake(["realm2"])
+        self.network.advance(2.0)
+        self.assertEqual(self.a.links, ["realm2"])
+
+
 class Telling(AtOtherNodes):
     """What crosses without an answer, and what comes back."""
 
@@ -193,6 +231,24 @@ class Telling(AtOtherNodes):
         self.ana.leaves()
         self.network.advance(GRACE + 2 * INTERVAL)
         self.assertEqual(self.states(self.budi), ["ana@realm1 offline"])
+
+    def test_third_realm(self) -> None:
+        """Node `b` is linked with another realm, which has a member in a group here: it is told of members of
+        a realm that is linked with `a`."""
+        three = self.network.server("realm3")
+        self.b.add(three)
+        three.add(self.two)
+        self.network.advance(1.0)
+        self.assertEqual([self.a.links, self.b.links], [["realm2"], ["realm3"]])
+        citra = three.person("citra")
+        self.ana.creates("kita")
+        for person in (self.budi, citra):
+            person.does(ask.JoinGroup(parse_address("kita@realm1")))
+        self.follow(self.budi, citra)
+        citra.events.clear()
+        self.budi.does(ask.SetAway(True))
+        self.network.advance(4 * INTERVAL + 2.0)
+        self.assertEqual(self.states(citra), ["budi@realm2 away"])
 
     def test_realm_lost(self) -> None:
         """If a realm is lost, its people are offline at all nodes, and are told once."""

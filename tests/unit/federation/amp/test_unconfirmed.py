@@ -231,6 +231,17 @@ class IdleTestCase(StrangersTestCase):
         self.network.advance(1.5 * MARGIN)
         self.assertEqual(self.known(), {"written", "realm2"})
 
+    def test_of_another_node(self) -> None:
+        """The node that links with a realm forgets it: others do not know how long its link was up."""
+        self.comes("unused")
+        peer = self.one.realm.directory.peers.by_key["unused"]
+        peer.owned = False
+        self.network.advance(DAY + MARGIN)
+        self.assertEqual(self.known(), {"unused"})
+        peer.owned = True
+        self.network.advance(MARGIN)
+        self.assertEqual(self.known(), set())
+
     def test_a_link_counts(self) -> None:
         self.comes("seldom")
         self.network.advance(DAY - MARGIN)
