@@ -12,6 +12,7 @@ from typing import Any
 from unittest import SkipTest
 
 import msgspec
+from sqlalchemy import update
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
@@ -26,7 +27,9 @@ from chatd.app.state import StateFolder
 from chatd.base.config import SEVERAL_NODES, ClusterConfig
 from chatd.federation.amp.identity_files import CERTIFICATE_FILE, KEY_FILE
 from chatd.store.engine import alone, connect
+from chatd.store.nodes import LEFT
 from chatd.store.realm_keys import OWN, all_keys
+from chatd.store.schema import nodes
 from tests.support.buses import MemoryBus
 from tests.support.common import Realm, make_config, sleep
 from tests.support.node_servers import NodeServer, NodesTestCase
@@ -55,6 +58,7 @@ class SigningKey(NodesTestCase):
         engine = connect(self.url)
         with alone(engine), engine.begin() as connection:
             SharedSecrets(config, os.urandom, time.time).record(connection)
+            connection.execute(update(nodes).where(nodes.c.name == "b").values(beat=LEFT))
         engine.dispose()
         return renewed.id
 
