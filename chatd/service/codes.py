@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from chatd.store.writer import CodeTaken
+from chatd.store.jobs import CodeTaken
 
 CODE_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # without letters and digits that look alike
 CODE_LENGTH, PRIVATE_CODE_LENGTH = 6, 16  # significant characters

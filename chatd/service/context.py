@@ -21,13 +21,13 @@ from chatd.service.node_news import NodeNews
 from chatd.service.node_work import NodeWork
 from chatd.store.database import Database
 from chatd.store.idempotent_sends import SendsWriter
+from chatd.store.jobs import Beside
 from chatd.store.members import Bounds
 from chatd.store.message_changes import ChangeWriter
 from chatd.store.messages import MessageWriter
 from chatd.store.outbox import OutboxWriter
 from chatd.store.pending import PendingWriter
 from chatd.store.versions import VersionWriter
-from chatd.store.writer import Beside
 
 
 class Writers:

@@ -34,8 +34,8 @@ from chatd.store.imported_messages import (
     seen_of_group,
 )
 from chatd.store.imports import AccountImport, ImportProgress, is_running, keep_progress
+from chatd.store.jobs import CodeTaken
 from chatd.store.preferences import prefer
-from chatd.store.writer import CodeTaken
 
 MAX_AT_ONCE = 16  # signed messages that are checked before other work gets its turn
 

@@ -15,9 +15,9 @@ from twisted.python.failure import Failure
 from chatd.base.config import Config
 from chatd.simulate.shared_sqlite import SCHEME, SHARED
 from chatd.store import engine as engines
+from chatd.store.jobs import Outcome
 from chatd.store.migrate import prepare
 from chatd.store.names import renew_skeletons
-from chatd.store.writer import Outcome
 
 DATABASE = "chatd.db"
 

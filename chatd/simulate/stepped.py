@@ -22,7 +22,8 @@ from chatd.base.errors import StorageFailed
 from chatd.files.folder import Uploads
 from chatd.files.shared_folder import SharedFolder
 from chatd.simulate.databases import connect_without_sync, tell
-from chatd.store.writer import Beside, Job, Outcome, Writer
+from chatd.store.jobs import Beside, Job, Outcome
+from chatd.store.writer import Writer
 
 
 def _is_on() -> bool:
@@ -131,7 +132,7 @@ class SteppedDatabase:
     @property
     def may_commit(self) -> bool:
         """Whether `step` may have something to do."""
-        return bool(self._jobs) or self._stopped is not None
+        return bool(self._jobs) or self._stopped is not None or self._writer.looks_after is not None
 
     @property
     def may_run_apart(self) -> bool:
@@ -143,7 +144,7 @@ class SteppedDatabase:
 
     def step(self, count: int | None = None) -> bool:
         """Commit the first `count` jobs, or all. Returns whether there was anything to do."""
-        if not self._jobs:
+        if not self._jobs and self._writer.looks_after is None:
             return self._end()
         jobs, self._jobs = self._jobs[:count], self._jobs[len(self._jobs[:count]) :]
         if self.failing():

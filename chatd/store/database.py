@@ -23,8 +23,9 @@ from chatd.base.errors import StorageFailed
 from chatd.base.isolation import guarded
 from chatd.store.apart import ApartJobs
 from chatd.store.engine import backend_of
+from chatd.store.jobs import Beside, Job, Outcome
 from chatd.store.readers import Readers
-from chatd.store.writer import Beside, Job, Outcome, Writer
+from chatd.store.writer import Writer
 from chatd.store.writer_thread import WriterThread
 
 P = ParamSpec("P")

@@ -15,6 +15,7 @@ from chatd.base.pictures import picture_fields
 from chatd.base.replies import FileInfo
 from chatd.store.access import sees_message
 from chatd.store.file_ids import next_file_id
+from chatd.store.jobs import CodeTaken
 from chatd.store.macs import KeyedHash, keyed_hash, mac_of, protect_files, report_altered
 from chatd.store.schema import (
     arrivals,
@@ -26,7 +27,6 @@ from chatd.store.schema import (
     participants,
     pictures,
 )
-from chatd.store.writer import CodeTaken
 
 
 def _if_file(found: sa.Select[Any]) -> sa.ColumnElement[Any]:

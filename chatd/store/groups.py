@@ -29,12 +29,12 @@ from chatd.store import names
 from chatd.store.access import is_known
 from chatd.store.conversations import add_conversation
 from chatd.store.invitations import LIFE
+from chatd.store.jobs import CodeTaken
 from chatd.store.lineage import find_moved, former_of, place_of_home
 from chatd.store.prepared import prepared
 from chatd.store.roster import Delta
 from chatd.store.schema import groups, participants, rosters, shut_groups
 from chatd.store.shut_groups import Shutting, open_again, put_shutting, shutting_of
-from chatd.store.writer import CodeTaken
 
 _SHUT = (
     select(shut_groups.c.reason)

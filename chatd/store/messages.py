@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from chatd.base.errors import StorageFailed
 from chatd.store import change_requests
-from chatd.store.beside import LogLocks
+from chatd.store.beside import LogLocks, begin_terms
 from chatd.store.change_rows import insert_changes, parcels_of
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
@@ -78,20 +78,26 @@ class MessageWriter:
         plain = item.forwards is None and not is_special(item)
         return plain and self._ids.counting and self._outbox.stored_term is not None
 
-    def lock_logs(self, connection: Connection, items: Sequence[NewMessage]) -> None:
-        """Lock the logs of messages that are stored beside other nodes, and learn their numbers and epochs.
-        Raises StorageFailed if the term is not stored."""
+    def lock_logs(
+        self, connection: Connection, items: Sequence[NewMessage], waited: Sequence[bool]
+    ) -> Sequence[bool]:
+        """Lock logs of messages that are stored beside other nodes, and learn their numbers and epochs. Waits
+        for the logs of items that are `waited` for. Returns for each item whether its log is locked. Raises
+        StorageFailed if the term is not stored."""
         term = self._outbox.stored_term
         if term is None:
             raise StorageFailed
         wanted = {item.conversation for item in items}
-        logs, ids = self.locks.lock(connection, list(wanted), term, len(items))
+        must = {item.conversation for item, wait in zip(items, waited, strict=True) if wait}
+        logs, ids = self.locks.lock(connection, wanted, must, term, len(items))
         self._ids.give(ids)
         for log in logs:
             self._last_seq[log.conversation] = log.last
             self.epochs.learn(log.conversation, log.epoch)
-            if not log.begun:
-                begin_term(connection, log.conversation, term, log.last + 1)
+        if begun := [log for log in logs if not log.begun]:
+            begin_terms(connection, term, begun)
+        locked = {log.conversation for log in logs}
+        return [item.conversation in locked for item in items]
 
     def refused(self) -> None:
         """Note that a whole transaction was not committed."""

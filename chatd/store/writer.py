@@ -11,10 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-import msgspec
 from sqlalchemy import Connection, Engine, RootTransaction
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -22,54 +20,16 @@ from chatd.base.errors import StorageFailed
 from chatd.base.isolation import guarded
 from chatd.store.backend import WriterTurns
 from chatd.store.engine import backend_of
+from chatd.store.jobs import Beside, Job, JobFailed, Outcome, Unanswered
 
 Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 
 log = Logger()
 
 
-class CodeTaken(Exception):
-    """A random code is in use already: try again with another."""
-
-
+# How often a job is left to a later transaction because another node writes to the same
+MOST_LEFT = 3
 LOOK_EVERY = 0.2  # seconds between attempts to find out what became of a transaction
-
-
-class JobFailed(Exception):
-    """A job raised something in a transaction that was not committed."""
-
-
-class Unanswered(Exception):
-    """The connection was lost before a commit was answered. `outcomes` are right if it was stored."""
-
-    def __init__(self, outcomes: list[Outcome]) -> None:
-        super().__init__()
-        self.outcomes = outcomes
-
-
-class Job(msgspec.Struct, gc=False):
-    """One call to make in a transaction. The argument of a `batch` job is an item for a shared call."""
-
-    done: Deferred[Any]
-    run: Callable[..., Any]
-    args: tuple[Any, ...] = ()
-    batch: bool = False
-
-
-class Outcome(msgspec.Struct, gc=False):
-    """The result of a job: its return value, or its Failure."""
-
-    done: Deferred[Any]
-    value: Any
-
-
-class Beside(msgspec.Struct, frozen=True):
-    """How batch functions store items beside other nodes. `may` says whether an item can be stored so. `lock`
-    waits for what the items concern, and reads what others may have changed of that. It is called once in a
-    transaction, with all items: nodes that lock one after the other would wait for each other."""
-
-    may: Callable[[Any], bool]
-    lock: Callable[[Connection, Sequence[Any]], None]
 
 
 class Writer:
@@ -95,6 +55,7 @@ class Writer:
         self._before_commit: list[Callable[[Connection], None]] = []
         self._refused: list[Callable[[], None]] = []
         self._beside: dict[Callable[..., Any], Beside] = {}
+        self._left: list[Job] = []
         self._unanswered: list[Outcome] = []
         self._running = (0, 0)  # the first of the jobs that run, and the one after the last
 
@@ -132,10 +93,13 @@ class Writer:
     def commit(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Run `jobs` in one transaction and return the outcome of each.
 
-        If the connection is lost before the commit is answered, their outcomes are returned by a later call,
-        once it is known whether they were stored. That begins with this, also without jobs.
+        Some outcomes are returned by a later call, perhaps without jobs: of jobs that were left to the next
+        transaction, because another node writes to the same; and of all jobs if the connection is lost before
+        the commit is answered, once it is known whether they were stored.
         """
         found = self._find_answer() if self._unanswered else []
+        if self._left:
+            jobs, self._left = [*self._left, *jobs], []
         if not jobs:
             return found
         if self.trouble is None or self._unanswered:
@@ -152,14 +116,17 @@ class Writer:
     def looks_after(self) -> float | None:
         """The seconds after which `commit` should be called again, also without jobs; None if it need not
         be."""
-        return LOOK_EVERY if self._unanswered else None
+        if self._unanswered:
+            return LOOK_EVERY
+        return 0.0 if self._left else None
 
     def give_up(self) -> list[Outcome]:
         """Refuse the jobs whose outcomes are not known yet."""
-        waiting, self._unanswered = self._unanswered, []
+        waiting: list[Job | Outcome] = [*self._unanswered, *self._left]
+        self._unanswered, self._left = [], []
         return self._refuse(waiting, StorageFailed()) if waiting else []
 
-    def _commit(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def _commit(self, jobs: Sequence[Job], may_be_beside: bool = True) -> list[Outcome]:
         """As `commit`.
 
         Beside other nodes, items are stored that allow it, if nothing else is in the transaction.
@@ -169,7 +136,7 @@ class Writer:
         """
         if self._unanswered:
             return self._refuse(jobs, StorageFailed())
-        beside = self._find_beside(jobs)
+        beside = self._find_beside(jobs) if may_be_beside else None
         try:
             return self._transact(jobs, self._run_bare, beside)
         except JobFailed:
@@ -205,7 +172,7 @@ class Writer:
         outcomes: list[Outcome] = []
         for first, last in itertools.pairwise(cuts):
             if first < last:
-                outcomes += self._commit(jobs[first:last])
+                outcomes += self._commit(jobs[first:last], may_be_beside=False)
         return outcomes
 
     def _run_patiently(self, jobs: Sequence[Job]) -> list[Outcome]:
@@ -271,16 +238,15 @@ class Writer:
                     renew(self._connection, turns.reconnected)
             mark = self._mark()
             try:
-                if beside is not None:
-                    beside.lock(self._connection, [job.args[0] for job in jobs])
-                outcomes = self._run_all(jobs, run)
+                chosen, left = (jobs, []) if beside is None else self._lock(jobs, beside)
+                outcomes = self._run_all(chosen, run)
             except Exception as error:
                 raise JobFailed from error
             self._has_changed = self._mark() != mark or self._has_changed
             if turns is None:
                 transaction.commit()
             else:
-                self._end_turn(turns, transaction, outcomes)
+                self._end_turn(turns, transaction, outcomes, left)
         except BaseException:
             with suppress(DBAPIError):  # the connection is lost, so the server does it
                 transaction.rollback()
@@ -292,7 +258,11 @@ class Writer:
         return self._backend.change_mark(self._connection) if self._watched else None
 
     def _end_turn(
-        self, turns: WriterTurns, transaction: RootTransaction, outcomes: list[Outcome]
+        self,
+        turns: WriterTurns,
+        transaction: RootTransaction,
+        outcomes: list[Outcome],
+        left: list[Job],
     ) -> None:
         """Commit. Raises JobFailed, Unanswered."""
         try:
@@ -305,8 +275,10 @@ class Writer:
             raise
         try:
             transaction.commit()
+            self._left += left
         except DBAPIError as error:
             if turns.is_lost:
+                self._left += left
                 raise Unanswered(outcomes) from error
             raise
 
@@ -354,6 +326,19 @@ class Writer:
 
     def _run_bare(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         return job(self._connection, *args)
+
+    def _lock(self, jobs: Sequence[Job], beside: Beside) -> tuple[list[Job], list[Job]]:
+        """Lock what items concern that are stored beside other nodes. Returns the jobs that can be done now,
+        and those that are left to the next transaction."""
+        items = [job.args[0] for job in jobs]
+        waited = [job.left >= MOST_LEFT for job in jobs]
+        locked = beside.lock(self._connection, items, waited)
+        chosen, left = list[Job](), list[Job]()
+        for job, is_locked in zip(jobs, locked, strict=True):
+            (chosen if is_locked else left).append(job)
+        for job in left:
+            job.left += 1
+        return chosen, left
 
     def _run_guarded(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Return what the job returned, or the Failure for which it was undone."""

@@ -10,7 +10,8 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.store.writer import Job, Outcome, Writer
+from chatd.store.jobs import Job, Outcome
+from chatd.store.writer import Writer
 
 MAX_JOBS = 2000  # in one transaction, which bounds how long the first of them waits for the commit
 

@@ -28,7 +28,7 @@ from chatd.simulate.stepped import InstantPasswords, SteppedDatabase
 from chatd.store import nodes
 from chatd.store.backend import WriterTurns
 from chatd.store.database import Database
-from chatd.store.writer import Job
+from chatd.store.jobs import Job
 from tests.support.common import make_config
 from tests.support.no_realms import NoRealms
 from tests.support.signing import SigningRealm

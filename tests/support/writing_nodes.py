@@ -15,8 +15,9 @@ from chatd.service.context import Writers
 from chatd.store import nodes
 from chatd.store.database import Database
 from chatd.store.engine import connect
+from chatd.store.jobs import Job
 from chatd.store.new_entries import NewMessage, RemoteCopies, Stored
-from chatd.store.writer import Job, Writer
+from chatd.store.writer import Writer
 from tests.support.common import same_bytes
 from tests.support.postgres import MISSING, server, temporary_database
 

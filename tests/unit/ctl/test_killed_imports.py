@@ -33,9 +33,9 @@ from chatd.ctl.secret_files import InvitationFile, PasswordFile
 from chatd.lines.dialect import Request
 from chatd.lines.dialects.control import ControlDialect
 from chatd.store.accounts import password_of
+from chatd.store.jobs import Job
 from chatd.store.realm_invitations import is_usable
 from chatd.store.schema import changes, realm_invitations
-from chatd.store.writer import Job
 from tests.support.common import same_bytes
 from tests.support.inline import open_inline, result_of
 

@@ -19,7 +19,8 @@ from zope.interface import provider
 from chatd.base.errors import StorageFailed, UnknownUser
 from chatd.store.database import Database
 from chatd.store.engine import connect
-from chatd.store.writer import Job, Writer
+from chatd.store.jobs import Job
+from chatd.store.writer import Writer
 from chatd.store.writer_thread import MAX_JOBS
 from tests.support.common import sleep
 

@@ -14,10 +14,10 @@ from twisted.python.failure import Failure
 
 from chatd.base.errors import StorageFailed
 from chatd.store import node_turns, nodes
+from chatd.store.jobs import Job, Outcome
 from chatd.store.new_entries import NewMessage
 from chatd.store.schema import messages, settings
 from chatd.store.schema import nodes as nodes_table
-from chatd.store.writer import Job, Outcome
 from tests.support.writing_nodes import NOW, Node, NodesCase
 
 

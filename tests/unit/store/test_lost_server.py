@@ -12,8 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import StorageFailed
 from chatd.store.engine import connect
+from chatd.store.jobs import Job
 from chatd.store.readers import Readers
-from chatd.store.writer import Job, Writer
+from chatd.store.writer import Writer
 from tests.support.postgres import MISSING, empty_database, find_programs, temporary_database
 
 

@@ -15,14 +15,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.base.errors import NotMember, StorageFailed
 from chatd.store import node_turns, nodes
 from chatd.store.engine import connect
+from chatd.store.jobs import Job
 from chatd.store.new_entries import NewMessage
 from chatd.store.node_turns import NodeRemoved
 from chatd.store.outbox import NewParcel
 from chatd.store.parcel_numbers import TERM_BITS
 from chatd.store.postgres import FIRST_PAUSE, LONGEST_PAUSE, Connecting
-from chatd.store.schema import messages, outbox, settings
+from chatd.store.schema import heads, messages, outbox, settings, terms
 from chatd.store.schema import nodes as nodes_table
-from chatd.store.writer import Job
+from chatd.store.terms import KEPT
+from chatd.store.writer import MOST_LEFT
 from tests.support.writing_nodes import NOW, Node, NodesCase
 
 
@@ -216,6 +218,7 @@ class StoringBeside(NodesCase):
         super().setUp()
         self.held = threading.Event()
         self.storing = threading.Event()
+        self.jobs: list[Job] = []
         self.addCleanup(self.held.set)
         for node in (self.one, self.two):
             node.send(7, "a")  # now it knows of the other one
@@ -317,6 +320,68 @@ class StoringBeside(NodesCase):
         first.join(20)
         second.join(20)
         self.assertEqual((one[0].seq, two[0].seq), (1, 2))
+
+    def make_heads(self) -> None:
+        """A node that adds the first head of a log waits for another one that does the same."""
+        with self.one.engine.begin() as connection:
+            connection.execute(sa.insert(heads), [{"conversation_id": 7}, {"conversation_id": 8}])
+
+    def submit(self, node: Node, *messages: tuple[int, str]) -> list[tuple[int, int]]:
+        """Send several messages at once. Returns the conversations and seqs of those that are stored now."""
+        jobs = []
+        for place, text in messages:
+            new = NewMessage(place, 1, "ana", NOW, text)
+            jobs.append(Job(Deferred(), node.writers.messages.send, (new,), True))
+        self.jobs += jobs
+        places = {job.done: job.args[0].conversation for job in self.jobs}
+        return [(places[each.done], each.value.seq) for each in node.writer.commit(jobs)]
+
+    def test_what_is_free(self) -> None:
+        """Messages to other conversations do not wait. What is left comes first in a later transaction."""
+        self.make_heads()
+        self.hold(self.one)
+        thread, _ = self.in_thread(self.batch, self.one, 7, "b")
+        self.assertTrue(self.storing.wait(20))
+        found = self.submit(self.two, (7, "c"), (8, "c"), (7, "d"), (9, "c"))
+        self.assertEqual(found, [(8, 3), (9, 1)])
+        self.assertEqual(self.two.writer.looks_after, 0.0)
+        self.held.set()
+        thread.join(20)
+        found = self.submit(self.two, (7, "e"), (8, "e"))
+        self.assertEqual(found, [(7, 6), (7, 7), (7, 8), (8, 4)])
+        self.assertIsNone(self.two.writer.looks_after)
+        texts = self.rows(messages.c.seq, messages.c.text, messages.c.conversation_id)
+        order = [text for _, text, place in sorted(texts) if place == 7]
+        self.assertEqual(order[-4:], ["b", "c", "d", "e"])
+
+    def test_not_left_for_good(self) -> None:
+        """After some attempts a node waits for what it has left."""
+        self.make_heads()
+        self.hold(self.one)
+        first, _ = self.in_thread(self.batch, self.one, 7, "b")
+        self.assertTrue(self.storing.wait(20))
+        self.submit(self.two, (7, "c"), (8, "c"))
+        for _ in range(MOST_LEFT - 1):
+            self.submit(self.two, (8, "d"))
+        second, found = self.in_thread(self.submit, self.two, (8, "e"))
+        second.join(0.2)
+        self.assertTrue(second.is_alive())
+        self.held.set()
+        first.join(20)
+        second.join(20)
+        self.assertEqual(found[0], [(7, 6), (8, 6)])
+
+    def test_terms(self) -> None:
+        """A log keeps its newest terms."""
+        rows = [{"conversation_id": 8, "term": term, "first": 1} for term in range(KEPT)]
+        with self.one.engine.begin() as connection:
+            connection.execute(sa.delete(terms))
+            connection.execute(sa.insert(terms), rows)
+        self.submit(self.two, (8, "b"), (7, "b"))
+        found = self.rows(terms.c.term, terms.c.conversation_id)
+        kept = sorted(term for term, place in found if place == 8)
+        self.assertEqual(kept[:-1], [*range(1, KEPT)])
+        self.assertEqual([each for each in found if each[1] == 7], [(kept[-1], 7)])
 
     def test_turn(self) -> None:
         """What needs the turn of a node waits for those that store messages, and the other way round."""
