@@ -54,13 +54,14 @@ from chatd.service.indexing import LEASE as INDEXING
 from chatd.service.judged_messages import tell_judged
 from chatd.service.node_work import LEASE as WORK
 from chatd.service.object_sweep import ObjectSweep
-from chatd.service.operators import CodeFile
+from chatd.service.operators import CodeFile, hash_code
 from chatd.service.passwords import Passwords
 from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
-from chatd.store.engine import alone, connect
+from chatd.store.engine import alone, backend_of, connect
 from chatd.store.macs import begin_macs
 from chatd.store.nodes import ClusterNode
+from chatd.store.operators import offer_code
 
 log = Logger()
 
@@ -195,7 +196,7 @@ class Realm:
         if swept is not None:
             lossy = self.state.marker is not None and self.state.marker.lossy
             self.sweep = ObjectSweep(context, swept, lossy)
-        self._offer_code(stored.has_operator)
+        self._offer_code(engine, stored.has_operator)
         self._join(context, node)
         database.start()
         self._watch_database()
@@ -315,7 +316,7 @@ class Realm:
         self.service.context.use(config)
         self.passwords.use(config.accounts.argon2)
 
-    def _offer_code(self, has_operator: bool) -> None:
+    def _offer_code(self, engine: Engine, has_operator: bool) -> None:
         """Offer a code to become the first operator, if the realm never had one. Raises StartError."""
         file = CodeFile(self.state.path / "operator-code")
         try:
@@ -328,6 +329,9 @@ class Realm:
                 f"{file.path} can't be written or removed: {error.strerror}; "
                 "expected a file that belongs to the user that runs chatd"
             ) from None
+        if backend_of(engine).is_shared:
+            with engine.begin() as connection:
+                offer_code(connection, hash_code(self.operator_code))
         self.service.operators.offer(file, self.operator_code)
         log.info(
             "this realm has no operator yet: log in and send claim with the code in {path}",

@@ -6,6 +6,7 @@ import hmac
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ from chatd.service.login_guard import FREE_FAILURES, FailureGate, TooSoon
 from chatd.store import operators as store
 
 log = Logger()
+
+
+def hash_code(code: str) -> bytes:
+    """The hash of a code, of which other nodes know only that."""
+    return sha256(plain_code(code).encode()).digest()
 
 
 class CodeFile:
@@ -54,13 +60,17 @@ class CodeFile:
 
 
 class Operators:
-    """Makes accounts operators. Until the realm has had one, anyone with the code may become one."""
+    """Makes accounts operators. Until the realm has had one, anyone with the code may become one. Each node
+    has a code, with which the realm can be claimed at all nodes."""
 
     def __init__(self, context: Context, accounts: Accounts) -> None:
         self._database = context.database
         self._accounts = accounts
         self._gate = FailureGate(context.clock, FailureThrottle(FREE_FAILURES))
         self._gate.share(context.news, "operator-code-failures")
+        self._tell_claimed = context.news.topic(
+            "first operator", bool, lambda _claimed: self._withdraw(), lambda: None
+        )
         self._file: CodeFile | None = None
         self._code = ""
 
@@ -84,8 +94,12 @@ class Operators:
         except TooSoon as error:
             name, seconds = account.name, math.ceil(error.seconds)
             raise TooManyAttempts(name=name, seconds=seconds) from None
-        right = hmac.compare_digest(plain_code(code).encode(), self._code.encode())
-        self._gate.leave(source, failed=not right)
+        given = plain_code(code)
+        right = hmac.compare_digest(given.encode(), self._code.encode())
+        try:
+            right = right or await self._database.read(store.is_offered, hash_code(given))
+        finally:
+            self._gate.leave(source, failed=not right)
         if not right:
             log.info("a wrong operator code came from {source}", source=source)
             raise WrongCode
@@ -108,6 +122,7 @@ class Operators:
         changed = await self._accounts.change(run, job, *args)
         if changed.operator:
             self._withdraw()
+            self._tell_claimed(True)
         return changed
 
     def _withdraw(self) -> None:

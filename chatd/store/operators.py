@@ -12,10 +12,13 @@ from chatd.base.principals import Principal
 from chatd.base.roles import OPERATOR, USER, Role
 from chatd.store.account_moves import OVER
 from chatd.store.accounts import account_of
-from chatd.store.schema import access_bans, account_moves, accounts, disabled, roles
+from chatd.store.schema import access_bans, account_moves, accounts, disabled, roles, settings
 from chatd.store.settings import get_setting, put_setting
 
 SETTING = "first_operator"
+# Begins the names of settings that end with the hashes of codes with which the realm can be claimed. Each
+# node has a code.
+OFFERED = "operator_code "
 
 
 _FIRST = (
@@ -52,6 +55,8 @@ def set_role(connection: Connection, account_id: int, role: Role) -> Account:
     account = account_of(connection, account_id)
     if role == OPERATOR and get_setting(connection, SETTING) is None:
         put_setting(connection, SETTING, account.name)
+        offered = settings.c.name.startswith(OFFERED, autoescape=True)
+        connection.execute(delete(settings).where(offered))
     return account
 
 
@@ -98,3 +103,13 @@ def claim(connection: Connection, account_id: int) -> Account:
     if has_had_operator(connection):
         raise AlreadyClaimed
     return appoint(connection, account_id)
+
+
+def offer_code(connection: Connection, code_hash: bytes) -> None:
+    """Let the realm be claimed with the code that has this hash, at all nodes."""
+    put_setting(connection, OFFERED + code_hash.hex(), "")
+
+
+def is_offered(connection: Connection, code_hash: bytes) -> bool:
+    """Whether the realm can be claimed with the code that has this hash."""
+    return get_setting(connection, OFFERED + code_hash.hex()) is not None
