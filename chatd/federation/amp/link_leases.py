@@ -118,6 +118,11 @@ class LinkLeases:
         if (lease := self._leases.pop(key, None)) is not None:
             lease.release()
 
+    def may_act(self, peer: Peer) -> bool:
+        """Whether this node has the lease of a realm, also if it was stopped until now."""
+        lease = self._leases.get(peer.known.key)
+        return peer.owned and lease is not None and lease.epoch is not None
+
     def epoch(self, realm: str) -> int | None:
         """The epoch under which this node has acted last for a realm; None if it never did."""
         return self._epochs.get(realm)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from chatd.federation.amp.link_leases import LinkLeases, lease_of
-from chatd.federation.amp.peers import PeerTable
+from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.service.context import Context
 from chatd.service.soft_state import CopyChange, SoftState, StatePage, StateSource
 from chatd.store.leases import find_owner
@@ -79,6 +79,10 @@ class LinkStates:
         """As `owner`, as far as the nodes have told."""
         found = self._owners.get(realm)
         return None if found is None else found[0]
+
+    def may_act(self, peer: Peer) -> bool:
+        """Whether this node has the lease of a realm."""
+        return self._leases.may_act(peer)
 
     # What this node has
 

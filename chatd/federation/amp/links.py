@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import LoopingCall
@@ -29,7 +29,6 @@ from chatd.federation.amp.peer_calls import PeerCalls
 from chatd.federation.amp.peer_status import all_peers
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.place_finder import PlaceFinder
-from chatd.federation.amp.shared_links import SharedLinks
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
 from chatd.federation.capabilities import PRESENCE
 from chatd.federation.federation import Federation
@@ -44,6 +43,9 @@ from chatd.service.remote import (
 )
 from chatd.store.outcomes import SentEntry
 from chatd.store.peers import KnownPeer
+
+if TYPE_CHECKING:
+    from chatd.federation.amp.shared_links import SharedLinks
 
 EXPIRE_EVERY = 60.0  # seconds
 WAKE_SPREAD = 1.0  # seconds over which realms are dialled whose people are followed here
@@ -81,6 +83,9 @@ class AmpLinks(AskingLinks):
     def share(self, keeper: LeaseKeeper, node: Callable[[], int]) -> None:
         """Share the links with the other nodes of this realm, before `start`. `node` returns the id of this
         one."""
+        # A realm with one node has none of this in memory.
+        from chatd.federation.amp.shared_links import SharedLinks
+
         shared = self._shared = SharedLinks(
             self._context, self._federation, self.manager, self.peers, keeper, node
         )

@@ -18,7 +18,7 @@ from chatd.federation.parcels import Verdict
 from chatd.federation.refusals import refusal, verdict_of
 from chatd.federation.returning_posts import ReturningPosts
 from chatd.service.context import Context
-from chatd.service.remote import DeliveryOutcome, OnOutcome
+from chatd.service.remote import QUEUED, DeliveryOutcome, OnOutcome
 
 MAX_WAITING = 10_000  # parcels of other nodes for which senders wait
 
@@ -69,7 +69,11 @@ class NodeParcels:
         posts.on_elsewhere = self._returned
 
     def dispatch(self, peer: Peer, number: int, on_outcome: OnOutcome) -> None:
-        """Let the node that is linked send a parcel. `on_outcome` is called as with ILinks.dispatch."""
+        """Let the node that is linked send a parcel. `on_outcome` is called as with ILinks.dispatch: at once,
+        if no node is known to have the lease."""
+        if self._states.told_owner(peer.known.key) is None:
+            on_outcome(QUEUED)
+            return
         peer.delivery.waiters.add(number, on_outcome)
         self._tell_owner(StoredElsewhere(peer.known.key, number, waits=True))
 

@@ -259,7 +259,7 @@ class NodeQuestions:
     async def _find(self, asked: LinkQuestion) -> LinkAnswer:
         """Do what is asked, if this node has the lease."""
         peer = self._peers.get(asked.realm)
-        if peer is None or not peer.owned:
+        if peer is None or not self._states.may_act(peer):
             return LinkAnswer(asked.id, elsewhere=True)
         try:
             return LinkAnswer(asked.id, await self._ask_realm(peer, asked))

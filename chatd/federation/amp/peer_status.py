@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from chatd.base.realms import RealmInfo
 from chatd.federation.amp.add_realm import NOT_REACHED
-from chatd.federation.amp.link_states import OwnedLink
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.outbox import Outbox
 from chatd.service.context import Context
 from chatd.store.outbox import Depth
 from chatd.store.reputation import paused_realms
+
+if TYPE_CHECKING:
+    from chatd.federation.amp.link_states import OwnedLink
 
 
 async def all_peers(

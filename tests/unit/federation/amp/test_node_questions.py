@@ -65,6 +65,9 @@ class Node:
     async def owner(self, _realm: str) -> str | None:
         return self.named
 
+    def may_act(self, peer: Any) -> bool:
+        return bool(peer.owned)
+
     def told_owner(self, _realm: str) -> str | None:
         return self.named
 
