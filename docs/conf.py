@@ -57,6 +57,10 @@ docs/operating/realms
 docs/operating/limits
 docs/operating/files
 docs/scaling
+docs/scaling/failures
+docs/scaling/sizing
+docs/scaling/upgrades
+docs/scaling/beyond-one-primary
 docs/operating/rules
 docs/peering
 docs/federation

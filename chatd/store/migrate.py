@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, inspect, text
 from twisted.logger import Logger
 
 from chatd.store.engine import backend_of
-from chatd.store.schema import SCHEMA_VERSION, metadata
+from chatd.store.nodes import list_nodes
+from chatd.store.schema import SCHEMA_VERSION, metadata, nodes
 from chatd.store.snapshot import copy_database
 
 if TYPE_CHECKING:
@@ -60,7 +61,21 @@ def _prepare(engine: Engine, scripts: Path, newest: str) -> None:
                 )
             _create(engine)
             return
+        _refuse_beside_nodes(connection, found, newest)
     upgrade(engine, found, scripts, newest)
+
+
+def _refuse_beside_nodes(connection: Connection, found: str, newest: str) -> None:
+    """Raises SchemaError if nodes of another version serve the realm: they do not know the newer schema."""
+    if not (backend_of(connection).is_shared and inspect(connection).has_table(nodes.name)):
+        return
+    alive = [node.name for node in list_nodes(connection, 0) if node.is_alive]
+    if alive:
+        raise SchemaError(
+            f"the database has schema {found}, this version of chatd has schema {newest}, and nodes that use "
+            f"the database are running: {', '.join(alive)}; stop all of them, and start this one again some "
+            "seconds later"
+        )
 
 
 def current_version(connection: Connection) -> str | None:
