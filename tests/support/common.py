@@ -221,6 +221,10 @@ class Wire:
     async def ask(self, **request: Any) -> dict[str, Any]:
         """In the json dialect: send a request, and wait for its reply. Earlier events go to `events`."""
         self.feed(json.dumps(request).encode() + b"\r\n")
+        return await self.reply()
+
+    async def reply(self) -> dict[str, Any]:
+        """In the json dialect: wait for the reply to the next request. Earlier events go to `events`."""
         while True:
             line = await self.line()
             if "event" not in line:
