@@ -30,7 +30,7 @@ from chatd.base.config import SEVERAL_NODES, Argon2, Config
 from chatd.base.counters import Counters
 from chatd.base.names import key_of
 from chatd.cluster.bus import IBus
-from chatd.cluster.bus_choice import BusNotInstalled
+from chatd.cluster.bus_choice import BusUnusable
 from chatd.cluster.local_bus import LocalBus
 from chatd.commands.handlers import HANDLERS
 from chatd.commands.idleness import Idleness
@@ -209,7 +209,7 @@ class Realm:
             return LocalBus()
         try:
             return make(self.config)
-        except BusNotInstalled as error:
+        except BusUnusable as error:
             raise StartError(str(error)) from None
 
     def _join(self, context: Context, node: ClusterNode | None) -> None:

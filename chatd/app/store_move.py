@@ -21,7 +21,7 @@ from chatd.app.state import StartError, StateFolder, explained, without_password
 from chatd.base.config import Config
 from chatd.base.timestamps import timestamp
 from chatd.store.database_identity import quick_check
-from chatd.store.engine import backend_of, connect
+from chatd.store.engine import backend_of, connect, is_pooled
 from chatd.store.move_mark import MoveMark, read_move_mark
 
 SHOWN = 20  # values that can't be stored, in an error
@@ -109,6 +109,10 @@ class StoreMove:
                 raise StartError(
                     f"--move-store is {self._url}; expected the URL of a PostgreSQL database: "
                     "postgresql://USER@HOST/NAME"
+                )
+            if is_pooled(self._url):
+                raise StartError(
+                    "--move-store leads to a connection pooler; give the URL of the server itself"
                 )
             with engine.connect():
                 pass  # before anything else is done, it is known that it can be reached

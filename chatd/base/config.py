@@ -163,9 +163,9 @@ SEVERAL_NODES = "several"
 
 class ClusterConfig(msgspec.Struct, frozen=True):
     """Section [cluster], for a realm on a PostgreSQL server. `nodes` is ONE_NODE or SEVERAL_NODES, which may
-    serve it at a time. `node` is the name of this node; empty: that of its host. `bus` is POSTGRES_BUS or the
-    URL of a Redis server. `key_file` has the key with which the realm's own keys are sealed in the database;
-    None: each node gets a copy of them by hand."""
+    serve it at a time. `node` is the name of this node; empty: that of its host. `bus` is POSTGRES_BUS, the
+    URL of the PostgreSQL server without a pooler, or that of a Redis server. `key_file` has the key with
+    which the realm's own keys are sealed in the database; None: each node gets a copy of them by hand."""
 
     nodes: str = ONE_NODE
     node: str = ""

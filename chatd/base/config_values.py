@@ -58,11 +58,15 @@ def node_name(text: str) -> str:
     return text
 
 
+_BUS_URL = r"(redis|rediss|unix|postgresql|postgresql\+psycopg)://\S+"
+
+
 def bus(text: str) -> str:
     """What carries the messages between nodes."""
-    if text != POSTGRES_BUS and not re.fullmatch(r"(redis|rediss|unix)://\S+", text):
+    if text != POSTGRES_BUS and not re.fullmatch(_BUS_URL, text):
         raise ValueError(
-            f"{POSTGRES_BUS}, or the URL of a Redis server, such as redis://localhost:6379"
+            f"{POSTGRES_BUS}, the URL of the PostgreSQL server without a pooler, or the URL of a Redis "
+            "server, such as redis://localhost:6379"
         )
     return text
 

@@ -8,11 +8,11 @@ from chatd.base.clocks import IReactor
 from chatd.base.config import POSTGRES_BUS, Config
 from chatd.cluster.bus import IBus
 from chatd.cluster.local_bus import LocalBus
+from chatd.store.engine import is_pooled
 
 
-class BusNotInstalled(Exception):
-    """The bus that is configured needs a package that is not installed. `str()` is a sentence for the
-    operator."""
+class BusUnusable(Exception):
+    """The bus that is configured can't be used. `str()` is a sentence for the operator."""
 
 
 def has_cluster(config: Config) -> bool:
@@ -23,7 +23,7 @@ def has_cluster(config: Config) -> bool:
 
 
 def make_bus(config: Config, reactor: IReactor) -> IBus:
-    """The bus of the realm. Raises BusNotInstalled."""
+    """The bus of the realm. Raises BusUnusable."""
     if not has_cluster(config):
         return LocalBus()
     # A realm with one node has none of these in memory.
@@ -31,17 +31,24 @@ def make_bus(config: Config, reactor: IReactor) -> IBus:
     from chatd.cluster.threaded_wire import BusServer, ThreadedWire
 
     server: BusServer
-    if config.cluster.bus == POSTGRES_BUS:
+    bus = config.cluster.bus
+    if bus == POSTGRES_BUS or bus.startswith("postgresql"):
         from chatd.cluster.postgres_bus import PostgresBusServer
 
-        server = PostgresBusServer(config.database_url)
+        url = config.database_url if bus == POSTGRES_BUS else bus
+        if is_pooled(url):
+            raise BusUnusable(
+                "[database] url leads to a connection pooler, which passes on no notifications; set "
+                "[cluster] bus to the URL of the database without the pooler, or of a Redis server"
+            )
+        server = PostgresBusServer(url)
     else:
         try:
             from chatd.cluster.redis_bus import RedisBusServer
         except ImportError:
-            raise BusNotInstalled(
+            raise BusUnusable(
                 "[cluster] bus is on a Redis server, and the package redis is not installed; install "
                 "chatd[redis]"
             ) from None
-        server = RedisBusServer(config.cluster.bus, config.realm)
+        server = RedisBusServer(bus, config.realm)
     return NumberedBus(ThreadedWire(reactor, server), reactor)

@@ -43,6 +43,11 @@ def connect(url: str) -> Engine:
     return _backend(_DRIVERS.get(name, name)).connect(url)
 
 
+def is_pooled(url: str) -> bool:
+    """Whether `url` leads to a connection pooler, where nothing lasts from one transaction to the next."""
+    return "pooler" in make_url(url).query
+
+
 def backend_of(connected: Connection | Engine) -> Backend:
     """The backend of a connection or of an engine."""
     return _backend(connected.dialect.driver)

@@ -39,7 +39,10 @@ PATIENT_SILENCE = 20_000  # ms
 LOOKS_FOR = 2000  # ms
 
 # Each statement sees what was committed before it. So the counts are read after the lock was obtained.
-_TAKE = "SELECT set_config('idle_in_transaction_session_timeout', %s, true), {}"
+_TAKE = (
+    "SELECT pg_postmaster_start_time()::text, "
+    "set_config('idle_in_transaction_session_timeout', %s, true), {}"
+)
 _LOCK = _TAKE.format(f"pg_advisory_xact_lock({LOCK})")
 _SHARE = _TAKE.format(f"pg_advisory_xact_lock_shared({LOCK})")
 _OTHERS = "SELECT id, commits FROM nodes WHERE id <> %s ORDER BY id"
@@ -50,7 +53,7 @@ _COUNT = (
     "counted AS (UPDATE nodes SET commits = commits + 1, beat = CASE beat WHEN 0 THEN 0 "
     "ELSE (extract(epoch FROM clock_timestamp()) * 1000)::bigint END FROM changed "
     "WHERE nodes.id = %s AND changed.id IS NOT NULL RETURNING commits) "
-    "SELECT changed.id, (SELECT commits FROM counted), pg_postmaster_start_time()::text FROM changed"
+    "SELECT changed.id, (SELECT commits FROM counted) FROM changed"
 )
 # The lock waits for a transaction that is still under way.
 _LIMIT = "SELECT set_config('lock_timeout', %s, true)"
@@ -99,20 +102,24 @@ class NodeTurns(WriterTurns):
         super().__init__()
         self._seen: list[tuple[int, int]] | None = None
         self._connection: Any = None
+        self._server = ""  # when it was started
         self._last: CountedCommit | None = (
             None  # the transaction of this turn; None: it changes nothing
         )
 
     def begin(self, connection: Connection, beside: bool) -> bool:
         raw: Any = connection.connection.driver_connection
-        # It stays so until a transaction has run to its end, because this one may fail before it is noted.
-        self.reconnected = self.reconnected or self._connection not in (None, raw)
-        self._connection = raw
         take = _SHARE if beside else _LOCK
         with wrapped_errors(connection, take), raw.pipeline():  # one round trip, with BEGIN
-            raw.execute(take, (str(PATIENT_SILENCE if self.patient else LONGEST_SILENCE),))
+            silence = PATIENT_SILENCE if self.patient else LONGEST_SILENCE
+            taken = raw.execute(take, (str(silence),))
             others = raw.execute(_OTHERS, (self.node,))
-            seen = others.fetchall()
+            server, seen = taken.fetchone()[0], others.fetchall()
+        # Behind a pooler, the connection stays when the server is another one. This stays so until a
+        # transaction has run to its end, because this one may fail before it is noted.
+        if self._connection not in (None, raw) or self._server not in ("", server):
+            self.reconnected = True
+        self._connection, self._server = raw, server
         self.others = bool(seen)
         same = not beside and seen == self._seen and not self.reconnected
         self._seen = None if beside else seen  # others that are beside this one count later
@@ -121,11 +128,11 @@ class NodeTurns(WriterTurns):
     def end(self, connection: Connection) -> None:
         self._last = None
         if self.node:
-            [(transaction, commits, server)] = fetch(connection, _COUNT, (self.node,))
+            [(transaction, commits)] = fetch(connection, _COUNT, (self.node,))
             if transaction is not None:
                 if commits is None:
                     raise NodeRemoved
-                self._last = CountedCommit(self.node, commits, transaction, server)
+                self._last = CountedCommit(self.node, commits, transaction, self._server)
         self.reconnected = False
 
     def forget(self) -> None:

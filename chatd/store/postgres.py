@@ -15,7 +15,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
 from chatd.store.backend import CONNECTIONS, STATEMENTS, Backend, WriterTurns
@@ -43,15 +43,24 @@ CONNECTING: dict[str, Any] = {
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 
-# For each connection. A connection pooler need not know them, because they are ordinary statements.
-SETTINGS = (
-    "jit = off",  # it takes longer than the short queries here
-    "statement_timeout = '60s'",
-    "lock_timeout = '15s'",
-    "idle_in_transaction_session_timeout = '120s'",
-    "timezone = 'UTC'",
+# A parameter of the URL, and its only value. The URL leads to a connection pooler that gives each transaction
+# any connection to the server, such as PgBouncer with `pool_mode = transaction`. Then nothing may last from
+# one transaction to the next: no prepared statement, and no setting.
+POOLER, BY_TRANSACTION = "pooler", "transaction"
+
+# For each connection. Behind a pooler, the role has to have them, and a start looks whether it does.
+SETTINGS = {
+    "jit": "off",  # it takes longer than the short queries here
+    "statement_timeout": "60s",
+    "lock_timeout": "15s",
+    "idle_in_transaction_session_timeout": "120s",
+    "timezone": "UTC",
     # What a node reads after it has waited for others is what they have committed.
-    "default_transaction_isolation = 'read committed'",
+    "default_transaction_isolation": "read committed",
+}
+_SETTINGS = sa.text(
+    "SELECT name, CASE unit WHEN 'ms' THEN (setting::bigint / 1000) || 's' ELSE setting END "
+    "FROM pg_settings WHERE lower(name) = ANY(:names)"
 )
 
 # For an upgrade, and for the connection that holds the writers' lock during it. When a machine has vanished
@@ -136,6 +145,12 @@ class Postgres(Backend):
     def connect(self, url: str) -> Engine:
         parts = make_url(url).set(drivername=DRIVER)
         given = {name: value for name, value in CONNECTING.items() if name not in parts.query}
+        pooler = parts.query.get(POOLER)
+        if pooler is not None:
+            if pooler != BY_TRANSACTION:
+                raise ArgumentError(f"{POOLER} is {pooler}; expected {BY_TRANSACTION}")
+            parts = parts.difference_update_query([POOLER])
+            given["prepare_threshold"] = None  # never
         engine = create_engine(
             parts,
             pool_size=CONNECTIONS,
@@ -145,7 +160,7 @@ class Postgres(Backend):
             connect_args={**given, "application_name": "chatd"},
         )
         event.listen(engine, "do_connect", Connecting())
-        event.listen(engine, "connect", _set_up)
+        event.listen(engine, "connect", _set_up if pooler is None else _set_up_pooled)
         return engine
 
     def reading(self, engine: Engine) -> Engine:
@@ -173,7 +188,7 @@ class Postgres(Backend):
     def unsuitable(self, connection: Connection) -> str | None:
         encoding, collation = connection.execute(_LOCALE).one()
         if encoding == "UTF8" and collation in COLLATIONS:
-            return None
+            return _missing_settings(connection)
         return (
             f"the database has the encoding {encoding} and the collation {collation}; expected one that was "
             "made by CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'"
@@ -300,11 +315,36 @@ class Connecting:
         return connection
 
 
+def _missing_settings(connection: Connection) -> str | None:
+    """What the operator has to do, if a connection does not have the SETTINGS."""
+    names = {name.lower(): name for name in SETTINGS}
+    found = {
+        names[name.lower()]: value
+        for name, value in connection.execute(_SETTINGS, {"names": [*names]})
+    }
+    wrong = [f"{name} = '{value}'" for name, value in SETTINGS.items() if found[name] != value]
+    if not wrong:
+        return None
+    role = connection.dialect.identifier_preparer.quote(
+        str(connection.exec_driver_sql("SELECT current_user").scalar_one())
+    )
+    changes = "; ".join(f"ALTER ROLE {role} SET {setting}" for setting in wrong)
+    return (
+        "the database is used through a connection pooler, where settings belong to the role: execute "
+        f"{changes}; and let the pooler connect again"
+    )
+
+
 def _set_up(connection: Any, _record: object) -> None:
     before, connection.autocommit = connection.autocommit, True
     # In one round trip
-    connection.execute("; ".join(f"SET {setting}" for setting in SETTINGS)).close()
+    changes = "; ".join(f"SET {name} = '{value}'" for name, value in SETTINGS.items())
+    connection.execute(changes).close()
     connection.autocommit = before
+    replace_nul(connection)
+
+
+def _set_up_pooled(connection: Any, _record: object) -> None:
     replace_nul(connection)
 
 

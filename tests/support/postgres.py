@@ -66,12 +66,12 @@ class PostgresServer:
     ) -> None:
         self._programs = programs
         self._settings = settings
-        self._user: dict[str, Any] = {}
+        self.user: dict[str, Any] = {}  # for subprocess.Popen
         if os.geteuid() == 0:
-            self._user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+            self.user = {"user": "postgres", "group": "postgres", "extra_groups": []}
         parent = MEMORY if MEMORY.is_dir() else None
         self.folder = Path(tempfile.mkdtemp(prefix="chatd-postgres-", dir=parent))
-        if self._user:
+        if self.user:
             shutil.chown(self.folder, "postgres", "postgres")
         atexit.register(self.remove)
         if primary is not None:
@@ -138,7 +138,7 @@ class PostgresServer:
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=self.folder,
-            **self._user,
+            **self.user,
         )
 
 

@@ -16,7 +16,7 @@ from chatd.base.clocks import IReactor
 from chatd.base.config import ClusterConfig, Config
 from chatd.cluster import threaded_wire
 from chatd.cluster.bus import IBusWire, Packet
-from chatd.cluster.bus_choice import BusNotInstalled, make_bus
+from chatd.cluster.bus_choice import BusUnusable, make_bus
 from chatd.cluster.frame_queue import FrameQueue
 from chatd.cluster.local_bus import LocalBus
 from chatd.cluster.numbered_bus import NumberedBus
@@ -246,6 +246,6 @@ class Choosing(SynchronousTestCase):
 
     def test_without_redis(self) -> None:
         missing: Any = {"redis": None, "chatd.cluster.redis_bus": None}
-        with mock.patch.dict(sys.modules, missing), self.assertRaises(BusNotInstalled) as caught:
+        with mock.patch.dict(sys.modules, missing), self.assertRaises(BusUnusable) as caught:
             self.make("postgresql://h/chatd", "redis://localhost")
         self.assertIn("chatd[redis]", str(caught.exception))
