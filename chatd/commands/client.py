@@ -68,7 +68,8 @@ class Client:
                 self._check_away(command)
             if self.given and self._given_at != self.connection.moment:
                 self.acknowledge()
-            if may_hold_token(command) or self.connection.turn.locked:
+            sessions = self.sessions
+            if may_hold_token(command) or self.connection.turn.locked or sessions.are_doubted:
                 return Deferred.fromCoroutine(self._execute_in_turn(command))
         answer = self.sessions.handlers[type(command)](self, command)
         return answer if isinstance(answer, Deferred) else _started(answer)
@@ -88,10 +89,13 @@ class Client:
         return result
 
     async def _execute_in_turn(self, command: Command) -> Result:
-        """Execute `command` after it was searched for tokens, and after all earlier commands have begun."""
+        """Execute `command` after it was searched for tokens, and after all earlier commands have begun. If
+        this node does not hear the others, the session is looked up first."""
         turn = self.connection.turn
         await turn.acquire()
         try:
+            if self.session is not None and self.sessions.are_doubted:
+                await self.sessions.verify(self.session)
             self.admit(BY_COMMAND[type(command)])
             if self.service.follower.moved.anyone_away:
                 self._check_away(command)

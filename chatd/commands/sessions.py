@@ -87,6 +87,7 @@ class Sessions:
         service.accounts.on_changed_elsewhere(self._changed_elsewhere)
         service.access_bans.on_account(self._banned_elsewhere)
         context = service.context
+        self._is_shared = not context.news.is_alone
         unchecked = "sessions may go on that have ended"
         self._checking = PacedRead(context.news, context.clock, unchecked, self._check_pages)
         self._tell_end = context.news.topic(
@@ -139,6 +140,18 @@ class Sessions:
         self.service.accounts.sessions_ended()
         for session in self._of(end):
             session.end(end.reason)
+
+    @property
+    def are_doubted(self) -> bool:
+        """Whether this node does not hear all others, which may have ended sessions."""
+        return self._is_shared and self.service.context.rechecks.are_due
+
+    async def verify(self, session: Session) -> None:
+        """End a session if it is not in the database any more, or if its account is banned, and read again
+        what else decides about its commands. Raises StorageFailed."""
+        if not await self.service.database.read(stored_sessions, [session.token_hash]):
+            session.end(ENDED)
+        await self.service.context.rechecks.run()
 
     def _check_all(self) -> None:
         """End the sessions that are not in the database any more, before long."""

@@ -43,6 +43,7 @@ class AccessBans:
         self._table: NodeTable[str, list[AccessBan]] = NodeTable(
             context, "access bans", str, self._read, self._take
         )
+        context.rechecks.add(self._table.read_all)
         self._ending = Timer(context.clock, self._restrict)
 
     def load(self, found: Iterable[AccessBan]) -> None:

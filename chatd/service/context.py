@@ -19,6 +19,7 @@ from chatd.cluster.local_bus import LocalBus
 from chatd.service.file_quotas import FileQuotas
 from chatd.service.node_news import NodeNews
 from chatd.service.node_work import NodeWork
+from chatd.service.rechecks import Rechecks
 from chatd.store.database import Database
 from chatd.store.idempotent_sends import SendsWriter
 from chatd.store.jobs import Beside
@@ -120,6 +121,11 @@ class Context:
     def work(self) -> NodeWork:
         """What one of the nodes does for all."""
         return NodeWork(self.news)
+
+    @cached_property
+    def rechecks(self) -> Rechecks:
+        """What is read again before commands while this node does not hear the others."""
+        return Rechecks(self.news)
 
     @cached_property
     def writers(self) -> Writers:

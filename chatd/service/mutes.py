@@ -32,6 +32,7 @@ class Mutes:
         self._table: NodeTable[str, list[Mute]] = NodeTable(
             context, "mutes", str, self._read, lambda _keys, found: self.load(found)
         )
+        context.rechecks.add(self._table.read_all)
 
     def load(self, found: Iterable[Mute]) -> None:
         """Take the mutes that are stored."""

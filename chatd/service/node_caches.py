@@ -154,7 +154,7 @@ class NodeTable(Generic[K, R]):
         self._retry = Timer(context.clock, self._begin)
         what = f"{name} that other nodes have changed were not read"
         news, clock = context.news, context.clock
-        self._all = PacedRead(news, clock, what, lambda: self._read_again(None))
+        self._all = PacedRead(news, clock, what, self.read_all)
         self._what = what
         self._tell: Callable[[K], None] = context.news.topic(name, kind, self.renew, self.reset)
 
@@ -175,6 +175,10 @@ class NodeTable(Generic[K, R]):
     def reset(self) -> None:
         """Read all of it again, before long."""
         self._all.wake()
+
+    async def read_all(self) -> None:
+        """Read all of it again now. Raises StorageFailed."""
+        await self._read_again(None)
 
     def _begin(self) -> None:
         if not self._is_reading and not self._news.stopped:

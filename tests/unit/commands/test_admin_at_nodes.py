@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
+from twisted.internet.defer import Deferred
+
 from chatd.base.ban_targets import parse_ban_target
 from chatd.base.errors import (
     AccountDisabled,
     Banned,
+    ChatError,
     GroupShut,
     Muted,
+    NotLoggedIn,
     UnknownUser,
     WrongPassword,
 )
@@ -19,10 +23,13 @@ from chatd.base.events import SessionEnded
 from chatd.base.model import Account
 from chatd.base.names import Address
 from chatd.base.principals import Principal
+from chatd.base.replies import Reply
 from chatd.base.roles import MODERATOR, OPERATOR
 from chatd.base.texts import Secret
 from chatd.commands import values as ask
 from chatd.commands.client import Client
+from chatd.commands.connection import Connection, Origin
+from chatd.commands.handlers import HANDLERS
 from chatd.commands.handlers.admin import ACT_HANDLERS
 from chatd.commands.values import Command
 from chatd.service.node_news import QUIET
@@ -279,6 +286,51 @@ class AtNodes(TwoServices):
         yield ask.Announce("The realm moves")
         page = result_of(self.there.reading.newest(account, None, {}))
         self.assertEqual([each.text for each in page.messages], ["The realm moves"])
+
+
+class Paused(TwoServices):
+    """A node that does not hear the others looks up what decides about a command before it executes it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.sessions.handlers = HANDLERS
+        self.buses[0].silent, self.buses[1].quiet = True, QUIET + 0.1
+
+    def connected(self, name: str) -> tuple[Account, Client, Connection]:
+        account = self.account(name)
+        login = result_of(self.there.accounts.login(name, PASSWORD, "192.0.2.1"))
+        listener = FakeClient()
+        connection = Connection(self.sessions, cast(Any, listener), Origin("192.0.2.1", 1))
+        connection.attach(login)
+        return account, connection.own, connection
+
+    def outcome(self, client: Client, command: Command) -> Any:
+        try:
+            result = client.execute(command)
+        except ChatError as error:
+            return type(error)
+        return outcome_of(result) if isinstance(result, Deferred) else result
+
+    def test_session_ended(self) -> None:
+        account, client, _ = self.connected("ana")
+        self.assertIsInstance(self.outcome(client, ask.ShowAccount()), Reply)
+        result_of(self.here.accounts.end_sessions(account))
+        self.sessions_here.end_all(account, "")
+        self.assertIs(self.outcome(client, ask.ShowAccount()), NotLoggedIn)
+
+    def test_banned(self) -> None:
+        account, client, _ = self.connected("ana")
+        target = parse_ban_target("ana")
+        result_of(self.here.access_bans.add(self.act(), target, account, "", None))
+        self.assertIs(self.outcome(client, ask.ShowAccount()), NotLoggedIn)
+
+    def test_muted(self) -> None:
+        account, client, _ = self.connected("ana")
+        result_of(self.here.groups.create(account, "g"))
+        post = ask.SendGroupMessage(Address("g"), "halo")
+        self.assertIsInstance(self.outcome(client, post), Reply)
+        result_of(self.here.mutes.add(self.act(), "ana", "ana", EVERYWHERE, "", None))
+        self.assertIs(self.outcome(client, post), Muted)
 
 
 class Codes(TwoServices):

@@ -24,6 +24,7 @@ from chatd.service.context import Context
 from chatd.service.move_follower import Followed
 from chatd.service.node_caches import BETWEEN, MAX_READS, REST, RETRY, NodeCache, NodeTable
 from chatd.service.node_news import QUIET, NodeNews
+from chatd.service.rechecks import Rechecks
 from chatd.store.account_moves import FOLLOWED, Move, StoredMove, note_move
 from chatd.store.database import Database
 from chatd.store.mutes import EVERYWHERE
@@ -468,3 +469,41 @@ class Shared(TwoServices):
         self.patch(self.there.database, "run", run)
         result_of(rosters.find_mine(budi, name))  # it was one when that was read
         self.assertIs(outcome_of(rosters.find_mine(budi, name)), NotMember)
+
+
+class Checked(SynchronousTestCase):
+    """Reads before the commands of a node that does not hear the others."""
+
+    def setUp(self) -> None:
+        self.reads: list[Deferred[None]] = []
+        self.checks = Rechecks(NodeNews(MemoryBus("one", []), Clock()))
+        self.checks.add(self.read)
+        self.ended: list[str] = []
+
+    def read(self) -> Deferred[None]:
+        self.reads.append(Deferred())
+        return self.reads[-1]
+
+    def ask(self, name: str) -> None:
+        asked = Deferred.fromCoroutine(self.checks.run())
+        asked.addCallbacks(
+            lambda _: self.ended.append(name), lambda _: self.ended.append(f"{name} fails")
+        )
+
+    def test_together(self) -> None:
+        """Those who ask during a read wait for the next one, all for the same."""
+        for name in "abc":
+            self.ask(name)
+        self.assertEqual(len(self.reads), 1)
+        self.reads[0].callback(None)
+        self.assertEqual((self.ended, len(self.reads)), (["a"], 2))
+        self.reads[1].callback(None)
+        self.assertEqual((sorted(self.ended), len(self.reads)), (["a", "b", "c"], 2))
+
+    def test_failed(self) -> None:
+        """A read that fails fails for one, and another one is tried for the rest."""
+        for name in "abc":
+            self.ask(name)
+        self.reads[0].errback(StorageFailed())
+        self.reads[1].callback(None)
+        self.assertEqual(sorted(self.ended), ["a fails", "b", "c"])
