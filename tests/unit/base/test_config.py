@@ -203,7 +203,12 @@ BAD: tuple[tuple[str, str, str, str], ...] = (
     ("database", "url", "/var/lib/chatd.db", "SQLAlchemy URL"),
     ("cluster", "nodes", "3", "one, several"),
     ("cluster", "node", "node 1", "1 to 64 letters"),
-    ("cluster", "bus", "localhost:6379", "postgres, or the URL of a Redis server"),
+    (
+        "cluster",
+        "bus",
+        "localhost:6379",
+        "postgres, the URL of the PostgreSQL server without a pooler, or the URL of a Redis server",
+    ),
     ("files", "store", "ftp", "folder, s3"),
     ("files", "bucket", "Chat files", "the name of a bucket"),
     ("files", "prefix", "a//b", "a path of letters"),
