@@ -90,11 +90,13 @@ class SharedLinks:
     def _changed(self, realm: str, before: OwnedLink | None, after: OwnedLink | None) -> None:
         """Another node has told of its link with a realm."""
         was_up, is_up = (each is not None and each.is_up for each in (before, after))
-        if self._peers.get(realm) is None:
+        peer = self._peers.get(realm)
+        if peer is None:
             self._elsewhere.pop(realm, None)
         if is_up and not was_up:
             self._federation.linked_elsewhere(realm)
-        elif was_up and not is_up:
+        elif was_up and not is_up and (peer is None or peer.link is None):
+            # Else this node has the link by now, and hears late that another one has lost it.
             self._federation.unlinked_elsewhere(realm)
 
     # Work in the background, which the node with the link does

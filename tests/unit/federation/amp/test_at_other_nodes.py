@@ -10,7 +10,10 @@ from chatd.base.events import PresenceChange, ProfileChange, Typing
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
+from chatd.federation.amp.link_states import OwnedLink
+from chatd.federation.amp.links import MEET
 from chatd.federation.amp.node_questions import PATIENCE
+from chatd.federation.group_rosters import SOON
 from chatd.federation.outcome_waiters import PATIENCE as PATIENCE_OF_SENDERS
 from chatd.federation.returning_posts import KNOWN_FOR
 from chatd.service.presence_news import GRACE, INTERVAL
@@ -137,6 +140,30 @@ class Work(AtOtherNodes):
         self.b.bus.lost = True
         self.b.realm.directory.begin_move("realm2")
         self.assertEqual(len(begun), 4)
+        self.b.bus.lost = False
+        self.patch(self.a.federation.rescues, "_begin_meeting", begun.append)
+        self.patch(self.b.federation.rescues, "_begin_meeting", self.fail)
+        shared: Any = self.b.realm.directory._shared
+        shared.tell_all(MEET)
+        self.assertEqual(begun[4:], ["realm2"])
+
+    def test_rosters(self) -> None:
+        """A realm is told of the new roster of a group, at whichever node that has changed."""
+        self.ana.creates("kita")
+        self.budi.does(ask.JoinGroup(parse_address("kita@realm1")))
+        self.network.advance(SOON + 1.0)
+        told: list[str] = []
+
+        async def note(realm: str, _numbers: object) -> None:
+            told.append(realm)
+
+        self.patch(self.two.federation.roster_copies, "told", note)
+        self.ana.does(ask.PromoteMember(parse_address("kita"), parse_address("budi@realm2")))
+        self.network.advance(2 * SOON)
+        self.assertEqual(told, ["realm1"])
+        self.a.kill()
+        self.b.realm.service.context.news.gone("a")
+        self.assertEqual(self.b.federation.rosters._linked, set())
 
     def test_renewed_links(self) -> None:
         """All nodes make their links anew, and wake realms that rest."""
@@ -264,7 +291,8 @@ class Telling(AtOtherNodes):
             self.assertIsNone(node.service.remote_presence.known(self.ana.account, seen))
 
     def test_owner_changes(self) -> None:
-        """If another node links, nobody is told that people have gone."""
+        """If another node links, nobody is told that people have gone, also if it is heard late that the
+        earlier one has lost its link."""
         self.budi.sends("ana@realm1", "halo")
         self.ana.sends("budi@realm2", "halo")
         self.follow(self.ana)
@@ -272,9 +300,16 @@ class Telling(AtOtherNodes):
         self.expire()
         self.network.advance(LOST_AFTER + 4.0)
         self.assertEqual(self.b.links, ["realm2"])
+        shared: Any = self.b.realm.directory._shared
+        shared._changed("realm2", OwnedLink(1, 0, ()), None)
+        self.assertEqual(self.b.federation.rosters._linked, {"realm2"})
+        self.network.advance(LOST_AFTER + 1.0)
         self.assertEqual(self.states(self.ana), [])
+        self.budi.does(ask.SetAway(True))
+        self.network.advance(2 * INTERVAL + 1.0)
+        self.assertEqual(self.states(self.ana), ["budi@realm2 away"])
         known = self.b.service.remote_presence.known(self.ana.account, parse_address("budi@realm2"))
-        self.assertEqual(known, "online")
+        self.assertEqual(known, "away")
 
     def test_profiles(self) -> None:
         """New profiles cross both ways."""
