@@ -142,7 +142,7 @@ class ThreadedWire:
                         "the bus can't {what} {server}: {reason}; it tries again",
                         what=what,
                         server=self._server.name,
-                        reason=str(error).strip() or type(error).__name__,
+                        reason=reason_of(error),
                     )
                 reported = True
                 if self._stopwatch() - began > MAX_BACKOFF:
@@ -201,6 +201,12 @@ class ThreadedWire:
         if not self._stopped.called:
             guarded("the bus has not closed its connections", self._server.close)
             self._stopped.callback(None)
+
+
+def reason_of(error: Exception) -> str:
+    """What the driver says, on one line, without the statement that SQLAlchemy adds."""
+    said = str(getattr(error, "orig", None) or error)
+    return " ".join(said.split()) or type(error).__name__
 
 
 def _close(connection: FrameSender | FrameListener) -> None:

@@ -20,6 +20,7 @@ from chatd.base.clocks import IReactor
 from chatd.base.errors import StorageFailed
 from chatd.base.thread_pools import DaemonPool, stop_pool
 from chatd.store.engine import backend_of
+from chatd.store.outage_log import OutageLog
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ class ApartJobs:
         self._backend = backend_of(engine)
         self._reactor = reactor
         self._pool = DaemonPool(0, 1, name="beats")
+        self._outages = OutageLog(log, "a beat was not stored, or leases not renewed")
 
     def start(self) -> None:
         self._pool.start()
@@ -54,5 +56,5 @@ class ApartJobs:
                 self._backend.limit_waiting(connection)
                 return job(connection, *args)
         except DBAPIError as error:
-            log.error("a beat was not stored, or leases not renewed: {reason}", reason=error.orig)
+            self._outages.failed(error.orig)
             raise StorageFailed() from None

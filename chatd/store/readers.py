@@ -17,6 +17,7 @@ from chatd.base.fair_threads import FairThreads
 from chatd.base.thread_pools import DaemonPool, stop_pool
 from chatd.store.backend import READERS
 from chatd.store.engine import backend_of
+from chatd.store.outage_log import OutageLog
 
 T = TypeVar("T")
 
@@ -35,6 +36,7 @@ class Readers:
         self._reactor = reactor
         self._on_damage = on_damage
         self._pool = DaemonPool(0, READERS, name="readers")
+        self._outages = OutageLog(log, "nothing can be read")
         self._searchers = FairThreads(reactor, "searchers", 1, MAX_SEARCHES)
 
     def start(self) -> None:
@@ -65,7 +67,7 @@ class Readers:
                 self._on_damage(damage)
             if self._backend.is_outage(error):
                 # It may occur often, so log no traceback.
-                log.error("nothing can be read: {reason}", reason=str(error.orig))
+                self._outages.failed(error.orig)
             else:
                 log.failure("the database refused a query")
             raise StorageFailed() from None

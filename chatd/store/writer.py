@@ -21,6 +21,7 @@ from chatd.base.isolation import guarded
 from chatd.store.backend import WriterTurns
 from chatd.store.engine import backend_of
 from chatd.store.jobs import Beside, Job, JobFailed, Outcome, Unanswered
+from chatd.store.outage_log import OutageLog
 
 Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 
@@ -57,6 +58,7 @@ class Writer:
         self._beside: dict[Callable[..., Any], Beside] = {}
         self._left: list[Job] = []
         self._unanswered: list[Outcome] = []
+        self._outages = OutageLog(log, "nothing can be stored")
         self._running = (0, 0)  # the first of the jobs that run, and the one after the last
 
     def allow_beside(self, run: Callable[..., Any], beside: Beside) -> None:
@@ -292,7 +294,7 @@ class Writer:
         if isinstance(error, DBAPIError) and self._is_outage(error):
             # It may occur often, so log no traceback.
             self.trouble = str(error.orig)
-            log.error("nothing can be stored: {reason}", reason=self.trouble)
+            self._outages.failed(self.trouble)
             error = StorageFailed()
         elif isinstance(error, SQLAlchemyError):
             self.trouble = str(getattr(error, "orig", None) or type(error).__name__)

@@ -63,6 +63,16 @@ class InlineDatabase(SteppedDatabase):
             self.settle()
         return done
 
+    def run_apart(self, job: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        done = super().run_apart(job, *args)
+        if not self.held:
+            self._settle_apart()
+        return done
+
+    def _settle_apart(self) -> None:
+        while self.step_apart():
+            pass
+
     def read(self, query: Callable[..., Any], *args: Any) -> Deferred[Any]:
         answer = maybeDeferred(self.now, query, *args)
         if not self.held_reads:
@@ -79,6 +89,8 @@ class InlineDatabase(SteppedDatabase):
     def settle(self, count: int | None = None) -> None:
         """Commit the first `count` waiting jobs (or all) together, and fire their Deferreds."""
         self.step(count)
+        if count is None:
+            self._settle_apart()
 
     def answer(self) -> None:
         """Fire the reads that were held, with the results that they had when they were made."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 from unittest import mock
 
+from sqlalchemy.exc import OperationalError
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -189,6 +190,17 @@ class Wires(SynchronousTestCase):
 
     def test_not_started(self) -> None:
         self.successResultOf(self.wire.stop())
+
+
+class Reasons(SynchronousTestCase):
+    def test_one_line(self) -> None:
+        """The log has what the driver says, without the statement."""
+        said = Exception("could not extend file\nHINT:  Check free disk space.\n")
+        error = OperationalError("INSERT INTO bus_payloads ...", {}, said)
+        reason = threaded_wire.reason_of(error)
+        self.assertEqual(reason, "could not extend file HINT: Check free disk space.")
+        self.assertEqual(threaded_wire.reason_of(ConnectionError("gone ")), "gone")
+        self.assertEqual(threaded_wire.reason_of(TimeoutError()), "TimeoutError")
 
 
 class Queues(SynchronousTestCase):
