@@ -209,9 +209,11 @@ class OnlineAccounts:
         """Whether others see that the account is logged in on some connection."""
         if account_id in self._hidden:
             return False
-        return account_id in self._connected or any(
-            account_id in copy for copy in self._copies.values()
-        )
+        return account_id in self._connected or self.is_elsewhere(account_id)
+
+    def is_elsewhere(self, account_id: int) -> bool:
+        """Whether the account is logged in at another node."""
+        return any(account_id in copy for copy in self._copies.values())
 
     def online(self) -> Collection[int]:
         """The ids of the accounts that others see online."""

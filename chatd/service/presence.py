@@ -194,6 +194,11 @@ class Presence(OnlineAccounts):
         """Whether that connection listens for all events of the account."""
         return listener in self._following.get(account_id, ())
 
+    def may_follow(self, accounts: Collection[int]) -> bool:
+        """Whether any connection here listens for all events of one of `accounts`, or one of these is logged
+        in at another node."""
+        return any(each in self._following or self.is_elsewhere(each) for each in accounts)
+
     def follows(self, accounts: Collection[int]) -> bool:
         """Whether any connection may listen for all events of one of `accounts`."""
         following = self._following

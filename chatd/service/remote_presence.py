@@ -346,7 +346,7 @@ class RemotePresence:
         """Whether anybody here follows who is online in the realm."""
         if not self._presence.anyone_follows:
             return False
-        return self._presence.follows(await self._database.read(concerned, realm))
+        return self._presence.may_follow(await self._database.read(concerned, realm))
 
     def linked(self, realm: str) -> None:
         """A realm is linked: ask it about its people who concern accounts here."""

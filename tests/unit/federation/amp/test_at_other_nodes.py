@@ -255,9 +255,12 @@ class Telling(AtOtherNodes):
             self.ana.does(command(parse_address("budi@realm2")))
             self.network.advance(2 * INTERVAL + 1.0)
             self.assertEqual(self.states(self.budi), [f"ana@realm1 {state}"])
+        followed = self.a.service.remote_presence.is_followed
+        self.assertTrue(self.network.result(followed("realm2")))
         self.ana.leaves()
         self.network.advance(GRACE + 2 * INTERVAL)
         self.assertEqual(self.states(self.budi), ["ana@realm1 offline"])
+        self.assertFalse(self.network.result(followed("realm2")))  # so its link may rest
 
     def test_third_realm(self) -> None:
         """Node `b` is linked with another realm, which has a member in a group here: it is told of members of
