@@ -240,7 +240,8 @@ class Faults:
         self._network_works()
         for server in self._world.servers:
             database = server.realm.database
-            database.full, database.doubtful, database.failing = False, 0, lambda: False
+            database.full, database.failing = False, lambda: False
+            database.doubtful.clear()
         for connection in network.connections:
             for end in connection.ends:
                 end.held = False

@@ -78,10 +78,10 @@ class NodeFaults(Faults):
     # The server of the database
 
     def doubt(self, server: Server) -> None:
-        """A node loses its connection to the server, and does not learn whether its next transaction was
-        committed."""
+        """A node loses its connection to the server, and does not learn at once whether its next transaction
+        was committed."""
         if self._shared_by(server) is not None and server.is_open:
-            server.realm.database.doubtful = self._random.choice((1, 1, 2))
+            server.realm.database.doubtful.append(self._random.random() < 0.5)
 
     def failover(self, server: Server) -> None:
         """All nodes have new connections, as after another server has taken over."""

@@ -28,8 +28,9 @@ TIME = "server_time"
 _OTHERS = "SELECT id, commits FROM nodes WHERE id <> ? ORDER BY id"
 _COUNT = (
     f"UPDATE nodes SET commits = commits + 1, beat = CASE beat WHEN 0 THEN 0 ELSE {TIME}() END "  # noqa: S608
-    "WHERE id = ? RETURNING id"
+    "WHERE id = ? RETURNING commits"
 )
+_COMMITS = "SELECT commits FROM nodes WHERE id = ?"
 
 
 class SharedDialect(SQLiteDialect_pysqlite):
@@ -47,6 +48,9 @@ class SerialTurns(WriterTurns):
         self._seen: list[tuple[int, int]] | None = None
         self._connection: Any = None
         self._changes = 0
+        self._last: tuple[int, int] | None = (
+            None  # the node, and its count, of this turn's transaction
+        )
 
     def begin(self, connection: Connection, beside: bool) -> bool:
         raw: Any = connection.connection.driver_connection
@@ -58,10 +62,20 @@ class SerialTurns(WriterTurns):
         return not same
 
     def end(self, connection: Connection) -> None:
-        changed = self._connection.total_changes != self._changes
-        if self.node and changed and not list(fetch(connection, _COUNT, (self.node,))):
-            raise NodeRemoved
+        self._last = None
+        if self.node and self._connection.total_changes != self._changes:
+            counted = fetch(connection, _COUNT, (self.node,))
+            if not counted:
+                raise NodeRemoved
+            self._last = self.node, counted[0][0]
         self.reconnected = False
+
+    def was_committed(self, connection: Connection) -> bool | None:
+        if self._last is None:
+            return True  # there was nothing to store
+        node, commits = self._last
+        found = fetch(connection, _COMMITS, (node,))
+        return found[0][0] == commits if found else None
 
     def forget(self) -> None:
         self._seen = None

@@ -6,12 +6,12 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, RootTransaction
+from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
@@ -22,7 +22,8 @@ from chatd.base.errors import StorageFailed
 from chatd.files.folder import Uploads
 from chatd.files.shared_folder import SharedFolder
 from chatd.simulate.databases import connect_without_sync, tell
-from chatd.store.jobs import Beside, Job, Outcome
+from chatd.store.backend import WriterTurns
+from chatd.store.jobs import Beside, Job, Outcome, Unanswered
 from chatd.store.writer import Writer
 
 
@@ -31,12 +32,31 @@ def _is_on() -> bool:
 
 
 class DoubtfulWriter(Writer):
-    """A Writer whose connection to a server can be lost."""
+    """A Writer whose connection to a server can be lost. `doubtful` says of each of the next transactions, of
+    which no answer comes, whether it is committed."""
 
-    def doubt(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """The outcomes of `jobs`, of whose transaction it is not known that it was committed."""
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.doubtful: list[bool] = []
+
+    def _end_turn(
+        self,
+        turns: WriterTurns,
+        transaction: RootTransaction,
+        outcomes: list[Outcome],
+        left: list[Job],
+    ) -> None:
+        if not self.doubtful:
+            super()._end_turn(turns, transaction, outcomes, left)
+            return
+        for store in self._before_commit:
+            store(self._connection)
+        turns.end(self._connection)
+        end = "COMMIT" if self.doubtful.pop(0) else "ROLLBACK"
+        self._connection.exec_driver_sql(end).close()
+        self._left += left
         self.reconnect()
-        return self._refuse(jobs, OperationalError(None, None, Exception("the connection is lost")))
+        raise Unanswered(outcomes)
 
     def reconnect(self) -> None:
         """The next transaction begins on a new connection."""
@@ -47,12 +67,13 @@ class SteppedDatabase:
     """A chatd.store.database.Database without threads: `step` commits jobs, `step_read` answers a query.
 
     While the disk is `full`, no transaction can be committed; or while `failing` returns true. Nobody hears
-    how a transaction has ended in which the machine was switched off (`is_off`). Of the next `doubtful`
-    transactions it is not known that they were committed, because the connection to the server was lost.
+    how a transaction has ended in which the machine was switched off (`is_off`).
     """
 
-    def __init__(self, engine: Engine, *_: object) -> None:
+    def __init__(self, engine: Engine, clock: Any = None, *_: object) -> None:
         self._engine = engine
+        self._clock = clock
+        self._looks = False  # for what has become of a transaction
         self._writer = DoubtfulWriter(engine)
         self._reading = engine.connect()
         self._settled: list[Callable[[], None]] = []
@@ -62,7 +83,6 @@ class SteppedDatabase:
         self._stopped: Deferred[None] | None = None
         self.is_off: Callable[[], bool] = _is_on
         self.full = False
-        self.doubtful = 0
         self.failing: Callable[[], bool] = lambda: self.full
 
     def start(self) -> None: ...
@@ -134,6 +154,16 @@ class SteppedDatabase:
         """Whether `step` may have something to do."""
         return bool(self._jobs) or self._stopped is not None or self._writer.looks_after is not None
 
+    def _look(self) -> None:
+        self._looks = False
+        if self._stopped is None or not self._stopped.called:
+            self._commit([])
+
+    @property
+    def doubtful(self) -> list[bool]:
+        """See DoubtfulWriter."""
+        return self._writer.doubtful
+
     @property
     def may_run_apart(self) -> bool:
         return bool(self._apart)
@@ -152,10 +182,13 @@ class SteppedDatabase:
             for job in jobs:
                 job.done.errback(Failure(StorageFailed()))
             return True
+        return self._commit(jobs)
+
+    def _commit(self, jobs: list[Job]) -> bool:
         outcomes = self._writer.commit(jobs)
-        if self.doubtful:
-            self.doubtful -= 1
-            outcomes = self._writer.doubt(jobs)
+        if (wait := self._writer.looks_after) is not None and not self._looks:
+            self._looks = True
+            self._clock.callLater(wait, self._look)
         if self.is_off():
             return True
         for outcome in outcomes:

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import StorageFailed
 from chatd.commands import values as ask
+from chatd.simulate.network import outcome
 from chatd.simulate.node_promises import NodePromises
 from chatd.simulate.nodes import SimulatedNode
 from chatd.simulate.records import Violation
@@ -19,6 +20,7 @@ from chatd.simulate.world import StagedGroup, World
 from chatd.store import nodes
 from chatd.store.schema import nodes as nodes_table
 from chatd.store.schema import settings
+from chatd.store.settings import put_setting
 
 
 class NodesTestCase(SynchronousTestCase):
@@ -76,14 +78,21 @@ class SharedDatabase(NodesTestCase):
         self.assertIn(("a",), self.rows(settings.c.name))
 
     def test_doubt(self) -> None:
-        """A transaction may be committed although nobody learns that, and the next connection is new."""
+        """If no answer to a commit comes, the node finds out later what has become of it, on a new
+        connection."""
         renewed: list[bool] = []
-        self.one.realm.database.on_others(lambda _db, reconnected: renewed.append(reconnected))
-        self.one.realm.database.doubtful = 1
-        self.assertRaises(StorageFailed, self.put, self.one, "a")
-        self.assertIn(("a",), self.rows(settings.c.name))
-        self.put(self.one, "b")
-        self.assertEqual(renewed[-1], True)
+        database = self.one.realm.database
+        database.on_others(lambda _db, reconnected: renewed.append(reconnected))
+        for name, stored in (("a", True), ("b", False)):
+            self.network.advance(0.1)
+            database.doubtful.append(stored)
+            found = outcome(database.run(put_setting, name, ""))
+            self.network.advance(1.0)
+            self.assertEqual(
+                [type(each) for each in found], [type(None) if stored else StorageFailed]
+            )
+            self.assertEqual((name,) in self.rows(settings.c.name), stored)
+        self.assertIn(True, renewed)
 
     def test_time(self) -> None:
         """Nodes compare times by the clock of the database."""
