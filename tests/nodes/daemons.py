@@ -6,6 +6,7 @@ import contextlib
 import random
 import re
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -135,6 +136,7 @@ class Cluster:
         self._watching = threading.Event()
         programs = find_programs()
         assert programs is not None
+        self._programs = programs
         self.servers = PostgresPair(programs)
         self._closing.append(self.servers.remove)
         self.servers.database(DATABASE)
@@ -209,6 +211,12 @@ class Cluster:
                 return False
             time.sleep(0.1)
         return True
+
+    def save(self, path: Path) -> None:
+        """Save the database of the realm in the format of pg_dump."""
+        where = f"host={self.servers.primary.folder} user={USER} dbname={DATABASE}"
+        command = [str(self._programs / "pg_dump"), "-Fc", "-f", str(path), where]
+        subprocess.run(command, check=True)
 
     def close(self) -> None:
         """End everything."""

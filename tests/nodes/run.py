@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import sqlite3
+import subprocess
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -57,6 +58,7 @@ class Run:
         self.faults = Faults(self.cluster, self.history, seed, pace)
         self._pace = pace
         self._size = size
+        self._folder = folder
         self._seed = seed
         self._places = places(size)
         self._people: dict[str, Person] = {}
@@ -78,6 +80,9 @@ class Run:
         except (AssertionError, OSError, Unanswered) as error:
             report.problems.append(repr(error))
         finally:
+            if report.problems:
+                with contextlib.suppress(OSError, subprocess.CalledProcessError):
+                    self.cluster.save(self._folder / "database.dump")
             for client in self.clients:
                 client.stop()
             self.cluster.close()
