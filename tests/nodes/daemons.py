@@ -27,8 +27,6 @@ DATABASE = "nodes"
 NODES = 3
 LOOK_EVERY = 0.2  # seconds after which a process that has ended by itself is started again
 SOCKET = ".s.PGSQL.5432"
-#: Seconds without a look after which this process was stopped from outside, or has had no processor.
-STOPPED = 2.0
 
 _PEERS = "\n[peers]\nadd = anyone\nprivate = yes\nstrangers = welcome\n"
 _NODE = """
@@ -194,20 +192,16 @@ class Cluster:
         self._watcher.start()
 
     def _watch(self) -> None:
-        looked = self.history.now()
         while not self._watching.wait(LOOK_EVERY):
-            before, looked = looked, self.history.now()
-            if looked - before > STOPPED:
-                self.history.stops.append((before, looked))
-                self.history.note("stopped", seconds=looked - before)
+            self.history.now()
             for node in (*self.nodes, self.peer):
                 node.look()
 
     def answer(self, within: float) -> bool:
         """Wait until all daemons answer."""
-        until = time.monotonic() + within
+        until = self.history.running() + within
         while not all(answers(node.port) for node in (*self.nodes, self.peer)):
-            if time.monotonic() > until:
+            if self.history.running() > until:
                 return False
             time.sleep(0.1)
         return True

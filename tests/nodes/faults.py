@@ -77,9 +77,9 @@ class Faults:
 
     def _let_recover(self) -> None:
         """Wait until something is acknowledged, if nothing was for a while."""
-        began = self._history.now()
+        began = self._history.running()
         while self._history.now() - self._history.acknowledged > BREATH:
-            waited = self._history.now() - began
+            waited = self._history.running() - began
             self.longest_recovery = max(self.longest_recovery, waited)
             if waited > RECOVERS_WITHIN:
                 under_way = [each.name for each in self._under_way if each.is_alive()]

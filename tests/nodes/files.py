@@ -46,8 +46,8 @@ class FileSender(Client):
             "key": key_of(name),
         }
         operation = self.operation("file", self.place.label, name, **request)
-        until = time.monotonic() + GIVES_UP
-        while not self._attempt(operation, content) and time.monotonic() < until:
+        until = self.history.running() + GIVES_UP
+        while not self._attempt(operation, content) and self.history.running() < until:
             time.sleep(self.random.uniform(*PAUSE))
             self.session.close()
         self.history.add(operation)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 UNANSWERED = "unanswered"
+#: Seconds after which this process was stopped from outside, or has had no processor.
+STOPPED = 2.0
 OK = "OK"
 #: Codes of replies after which nobody knows whether the request was carried out, or after which it was not
 #: and may be later. The same request is made again then.
@@ -90,12 +92,25 @@ class History:
         self.stops: list[tuple[float, float]] = []
         self.acknowledged = 0.0
         self._lock = threading.Lock()
+        self._clock = threading.Lock()
+        self._seen = 0.0
         self._file: IO[str] = path.open("w")
         self._start = time.monotonic()
 
     def now(self) -> float:
-        """Seconds since the run began."""
-        return time.monotonic() - self._start
+        """Seconds since the run began. It is called several times a second, so it notices if this process
+        did not run for a while."""
+        with self._clock:
+            now = time.monotonic() - self._start
+            if now - self._seen > STOPPED:
+                self.stops.append((self._seen, now))
+            self._seen = now
+        return now
+
+    def running(self) -> float:
+        """As `now`, without the time in which this process did not run."""
+        now = self.now()
+        return now - sum(end - start for start, end in list(self.stops))
 
     def add(self, operation: Operation) -> None:
         """Add an operation that is over."""

@@ -154,7 +154,7 @@ class Run:
 
     def heal(self) -> None:
         """Let writers end, and wait until everything is delivered and told."""
-        began = time.monotonic()
+        began = self.history.running()
         report = self.report
         report.problems += self.faults.problems
         if not self.cluster.answer(HEALS_WITHIN):
@@ -169,14 +169,14 @@ class Run:
         self._wait_for_delivery()
         self._send_last()
         self._wait_for_listeners()
-        report.healed = time.monotonic() - began
+        report.healed = self.history.running() - began
 
     def _wait_for_delivery(self) -> None:
         """Wait until nothing waits for the other realm, in either direction."""
-        until = time.monotonic() + HEALS_WITHIN
+        until = self.history.running() + HEALS_WITHIN
         while left := self._undelivered():
             self.history.note("undelivered", left=left)
-            if time.monotonic() > until:
+            if self.history.running() > until:
                 self.report.problems += left
                 return
             time.sleep(0.2)
@@ -214,9 +214,9 @@ class Run:
 
     def _wait_for_listeners(self) -> None:
         """Wait until each listener has heard the last message of each of its conversations, live."""
-        until = time.monotonic() + HEALS_WITHIN / 2
+        until = self.history.running() + HEALS_WITHIN / 2
         missing: list[str] = []
-        while time.monotonic() < until:
+        while self.history.running() < until:
             missing = []
             for listener in self.listeners:
                 due = sum(listener.name in place.members for place in self._places)

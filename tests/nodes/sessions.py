@@ -101,9 +101,9 @@ class Session:
 
     def settle(self, operation: Operation) -> Operation:
         """Make the request until its outcome is known, and add the operation to the history."""
-        until = time.monotonic() + GIVES_UP
+        until = self.history.running() + GIVES_UP
         while not self.attempt(operation):
-            if time.monotonic() > until:
+            if self.history.running() > until:
                 break
             time.sleep(self.random.uniform(*PAUSE))
             if self.random.random() < 0.5:  # another node, perhaps
