@@ -18,7 +18,7 @@ from chatd.base.entries import Edit
 from chatd.base.errors import ChatError, StorageFailed
 from chatd.base.events import Edited, MemberChange
 from chatd.base.model import Account, Group, Message
-from chatd.base.names import Address
+from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.service import group_pushes
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
@@ -30,9 +30,10 @@ from chatd.store.database import Database
 from chatd.store.members import member_ids
 from chatd.store.roster import Delta, Roster
 from chatd.store.sync import Cursor
+from chatd.store.windows import Window
 from tests.support.buses import MemoryBus
 from tests.support.common import make_config, same_bytes
-from tests.support.inline import result_of
+from tests.support.inline import outcome_of, result_of
 from tests.support.two_services import FakeClient, TwoServices
 
 ANA, BUDI = 1, 2
@@ -370,6 +371,38 @@ class AtTwoNodes(TwoServices):
         self.buses[0].silent = False
         self.post(self.here, "2")
         self.assertEqual((self.texts("ana", 1), self.texts("budi", 1)), (["1", "2"], ["1"]))
+
+    def test_reads_after_a_kick(self) -> None:
+        """No node reads anything for someone who was kicked, although it believes that they are a member."""
+        seq = self.post(self.here, "said before").receipts[0].seq
+        there, budi, place = self.there, self.budi, self.conversation
+        named = Place(None, self.name)
+        reads: dict[str, Callable[[], Any]] = {
+            "history": lambda: there.reading.history(budi, place, 10),
+            "history by name": lambda: there.reading.history(budi, named, 10),
+            "around": lambda: there.reading.history(budi, named, 10, Window(around=seq)),
+            "inbox": lambda: there.reading.inbox(budi, UNFILTERED, {}),
+            "inbox of it": lambda: there.reading.inbox(budi, InboxFilter(place=named), {}),
+            "newest": lambda: there.reading.newest(budi, named, {}),
+            "unread": lambda: there.reading.unread(budi, {}),
+            "search": lambda: there.reading.search(budi, "said"),
+            "search in it": lambda: there.reading.search(budi, "said in:#g"),
+            "sync": lambda: there.sync.one(budi, place, Cursor(), 10),
+            "logs": lambda: there.sync.all(budi),
+            "pins": lambda: there.changes.pins(budi, named),
+            "readers": lambda: there.receipts.readers(budi, place, seq),
+            "conversations": lambda: there.conversations.all(budi, {}),
+        }
+        before = {name: repr(outcome_of(read())) for name, read in reads.items()}
+        self.buses[0].silent = True
+        self.kick(self.here)
+        self.post(self.here, "secret")
+        self.assertIn(budi.id, there.rosters.cached("g").members)  # type: ignore[union-attr]
+        for name, read in reads.items():
+            found = repr(outcome_of(read()))
+            self.assertNotEqual(found, before[name], name)
+            for content in ("said before", "secret", "'g'"):
+                self.assertNotIn(content, found, name)
 
     def test_told_of_the_kick(self) -> None:
         self.kick(self.here)
