@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.types.numeric import IntLoader
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -342,6 +343,8 @@ def _set_up(connection: Any, _record: object) -> None:
     connection.execute(changes).close()
     connection.autocommit = before
     replace_nul(connection)
+    # The server has sums of integers as decimal numbers; it returns no other ones.
+    connection.adapters.register_loader("numeric", IntLoader)
 
 
 def _set_up_pooled(connection: Any, _record: object) -> None:

@@ -11,11 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.simulate.databases import DATABASE, connect_without_sync, empty_database
 from chatd.store.database import Database
+from tests.support.engines import only_sqlite
 from tests.support.inline import InlineDatabase
 
 BEGAN = 1_800_000_000  # what the wall clock shows at the start, in seconds since 1970 UTC
 
 
+@only_sqlite("the time, which nodes on PostgreSQL have from the server,")
 class SharedDatabaseTestCase(SynchronousTestCase):
     """Each node has a database object of its own, which can be slow or fail, on one database."""
 

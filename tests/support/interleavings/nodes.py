@@ -111,7 +111,10 @@ class SteppedNode:
     def join(self) -> None:
         """Join the cluster, for the first time or after the others have removed this node."""
         self.database.join(0)
-        joined = self.run(nodes.join, self.name, "host", 0)
+        [joined] = self.outcomes(
+            [lambda: self.database.run_apart(nodes.join, self.name, "host", 0)]
+        )
+        joined = _value(joined)
         if joined is not None:
             self.id = joined.id
             self.database.join(joined.id)

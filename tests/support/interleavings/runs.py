@@ -23,6 +23,7 @@ from chatd.base.names import Address
 from chatd.service.rosters import Actor
 from chatd.simulate.databases import DATABASE
 from chatd.store import node_turns, nodes
+from chatd.store.postgres import Postgres
 from tests.support.inline import result_of
 from tests.support.interleavings.gates import Gate, State
 from tests.support.interleavings.nodes import SteppedNode
@@ -111,6 +112,7 @@ class Interleaving:
             with (
                 psycopg.connect(url.render_as_string(), autocommit=True) as self._control,
                 mock.patch.object(node_turns, "LONGEST_SILENCE", NO_SILENCE),
+                mock.patch.object(Postgres, "limit_waiting"),
             ):
                 self._go(people)
         except Stuck as error:

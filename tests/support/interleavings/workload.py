@@ -14,7 +14,7 @@ from chatd.base.entries import Deletion, Edit, React
 from chatd.base.errors import ChatError, StorageFailed
 from chatd.base.model import Account, Sent
 from chatd.base.names import Address, Place, parse_address
-from chatd.store import nodes
+from chatd.cluster.membership import _beat as beat
 from chatd.store.leases import LeaseLost, check_lease, tend_leases
 from chatd.store.settings import get_setting, put_setting
 from tests.support.interleavings.nodes import SteppedNode, WaitingForever
@@ -178,7 +178,7 @@ class Workload:
         """Renew the lease or take it, and change something under it, also if it was lost meanwhile."""
         node, database = self._node, self._node.database
         if self._random.random() < 0.6:
-            [report] = self._perform([lambda: database.run(tend_leases, node.id, [LEASE], 0)])
+            [report] = self._perform([lambda: database.run_apart(tend_leases, node.id, [LEASE], 0)])
             if not isinstance(report, Failure):
                 self._epoch = report.held.get(LEASE, self._epoch)
         if self._epoch:
@@ -186,7 +186,7 @@ class Workload:
 
     def beat(self) -> None:
         node = self._node
-        self._perform([lambda: node.database.run(nodes.beat, node.id, 0)])
+        self._perform([lambda: node.database.run_apart(beat, node.id, False, 0)])
 
     def read(self) -> None:
         who = self._people[self._random.choice(PEOPLE)]

@@ -79,7 +79,7 @@ class OnPostgres(SynchronousTestCase):
         )
         self.clock.advance(BEAT)
         self.assertEqual(self.told, ["b: -a"])
-        # The beat of the node shares a transaction with another job.
+        # Its writer has not noticed that.
         refused = database.run(change)
         database.settle()
         self.assertRaises(StorageFailed, result_of, refused)

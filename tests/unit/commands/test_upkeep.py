@@ -42,6 +42,7 @@ class Upkeep(ClockedTestCase):
         entries, _ = await self.realm.service.audit.list(10, None)
         self.assertEqual((entries[0].act, entries[0].target), ("admin.backup", str(target)))
 
+    @only_sqlite("the vacuum")
     async def test_only_for_a_stopped_realm(self) -> None:
         for command in (ask.RestoreBackup("/backup"), ask.VacuumDatabase()):
             self.assertIs(await self.refused(self.execute(command)), StillRunning)

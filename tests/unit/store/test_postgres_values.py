@@ -1,4 +1,4 @@
-"""Texts with NUL, on a PostgreSQL server."""
+"""Values that PostgreSQL has in another way than SQLite: texts with NUL, and sums."""
 
 from __future__ import annotations
 
@@ -27,3 +27,20 @@ class TextsWithNul(SynchronousTestCase):
                 ):
                     answer = connection.exec_driver_sql(query, values).scalar()
                     self.assertEqual(answer, expected, (text, query))
+
+
+class Sums(SynchronousTestCase):
+    if find_programs() is None:
+        skip = MISSING
+
+    def test_are_integers(self) -> None:
+        """Also of numbers with 64 bits, whose sums are decimal numbers."""
+        found = server()
+        assert found is not None
+        engine = connect(found.url("postgres"))
+        self.addCleanup(engine.dispose)
+        with engine.connect() as connection:
+            query = "SELECT sum(each) FROM unnest(%s::bigint[]) AS each"
+            for values in ([0], [2**62, 2**62, -7]):
+                found_sum = connection.exec_driver_sql(query, (values,)).scalar()
+                self.assertEqual((type(found_sum), found_sum), (int, sum(values)))
