@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from chatd.base.errors import ChatError
+from chatd.base.errors import ChatError, StorageFailed
 from chatd.base.events import (
     AddressChange,
     ConversationChange,
@@ -66,7 +66,7 @@ class FollowedLogs:
             self._on_gap(event.conversation)
 
     async def read_all(self, client: Client) -> None:
-        """Read what is new in all conversations, as after a connection was made."""
+        """Read what is new in all conversations, as after a connection was made. Raises ChatError."""
         after, more = 0, True
         while more:
             reply: Any = await client.reply_to(ask.SyncLog(None, after))
@@ -77,13 +77,15 @@ class FollowedLogs:
             more = reply.data["more"]
 
     async def read(self, client: Client, conversation: int) -> None:
-        """Read what is new in a conversation."""
+        """Read what is new in a conversation. Raises StorageFailed."""
         log, after, more = self.logs[conversation], self.logs[conversation].upto, True
         while more:
             try:
                 reply: Any = await client.reply_to(ask.SyncLog(conversation, after))
+            except StorageFailed:
+                raise
             except ChatError:
-                return  # the person is no member any more, or the answer is told when they connect again
+                return  # the person is no member any more
             seqs = [each.entry.seq for each in reply.items]
             log.seqs.update(seqs)
             after = max([after, *seqs])

@@ -190,4 +190,7 @@ class RoamingPerson(Person):
             self._reading.discard(conversation)
             return Deferred.fromCoroutine(self.logs.read(client, conversation))
 
-        self._network.clock.callLater(0.05, lambda: self.on_client(read))
+        def begin() -> None:
+            self.on_client(read).addErrback(self._failed)
+
+        self._network.clock.callLater(0.05, begin)
