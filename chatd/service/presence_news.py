@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from chatd.base.avatars import user_picture
 from chatd.base.background import in_background
+from chatd.base.cache import Cache
 from chatd.base.events import PresenceChange, ProfileChange
 from chatd.base.isolation import guarded
 from chatd.base.model import Account
@@ -25,6 +26,7 @@ from chatd.service.node_news import NodeNews
 from chatd.service.online_accounts import OFFLINE, ONLINE, NodeChange
 from chatd.service.presence import IListener, Presence
 from chatd.service.presence_elsewhere import PresenceElsewhere
+from chatd.service.repeated_news import RepeatedTopic
 from chatd.store.database import Database
 from chatd.store.watchers import Watched, pair_of, watchers_of
 
@@ -34,6 +36,7 @@ MAX_ROUND: Final = 100  # accounts in a round; the others wait for the next roun
 MAX_TOLD: Final = 5000  # events in a round, after which no other account is begun
 # Changes that only their loss on the bus brings up; more are not told one by one, as when a node has joined
 MAX_MISSED: Final = 1000
+MAX_REMEMBERED: Final = 10_000  # accounts
 UNTOLD: Final = "a change of presence was not told"
 
 
@@ -58,6 +61,8 @@ class PresenceNews:
         self._due: dict[int, float] = {}
         # Those of them that are not, or perhaps not, told by this node
         self._by_nodes: dict[int, NodeChange] = {}
+        # What listeners here were told last, while there are other nodes
+        self._last_told: Cache[int, str] = Cache(MAX_REMEMBERED)
         self._tell_told: Callable[[tuple[int, str]], object] = lambda _told: None
         self._tell_blocked: Callable[[tuple[int, str]], object] = lambda _changed: None
         # Accounts with their new profiles, and the connections that changed them, by the accounts' ids
@@ -69,9 +74,8 @@ class PresenceNews:
 
     def share(self, news: NodeNews) -> None:
         """Tell the other nodes which changes are told, so that each is told by one of them."""
-        self._tell_told = news.topic(
-            "presence-told", tuple[int, str], self._told_elsewhere, lambda: None
-        )
+        told = RepeatedTopic(news, "presence-told", tuple[int, str], self._told_elsewhere)
+        self._tell_told = told.tell
         self._tell_blocked = news.topic(
             "presence-blocked", tuple[int, str], self._blocks_changed_in, lambda: None
         )
@@ -185,8 +189,9 @@ class PresenceNews:
         self._set_due(account_id, GRACE if may_change else 0)
 
     def _told_elsewhere(self, told: tuple[int, str]) -> None:
-        """Another node has told the state of an account."""
+        """Another node has told the state of an account, also to listeners here."""
         account_id, state = told
+        self._last_told[account_id] = state
         is_due = account_id in self._due and self._presence.state(account_id) == state
         if is_due and self._by_nodes.get(account_id) is not NodeChange.MISSED:
             self._by_nodes[account_id] = NodeChange.TOLD
@@ -230,6 +235,10 @@ class PresenceNews:
         )
         if how is NodeChange.TOLD or is_back:
             return 0
+        if self._presence.elsewhere:
+            if how is NodeChange.MISSED and self._last_told.get(account_id) == state:
+                return 0  # the event was lost, and has come since
+            self._last_told[account_id] = state
         followers = self._presence.followers_of(watched.watchers)
         event = PresenceChange(watched.name, state)
         if how in (NodeChange.LOST, NodeChange.MISSED):
