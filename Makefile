@@ -26,10 +26,10 @@ cluster: $(STAMP)
 test: $(STAMP) $(MODULES)
 	$(PYTEST) tests
 
-# Tests with their realms on a PostgreSQL server, which is started for them: those of the service, the store and
-# federation, or what TESTS names.
+# Tests with their realms on a PostgreSQL server, which is started for them, or what TESTS names of them.
+ON_POSTGRES := app cluster commands ctl federation files lines service store web
 test-postgres: $(STAMP)
-	CHATD_TESTS_ON=postgres $(PYTEST) $(or $(TESTS),tests/unit/service tests/unit/store tests/unit/federation)
+	CHATD_TESTS_ON=postgres $(PYTEST) $(or $(TESTS),$(ON_POSTGRES:%=tests/unit/%))
 
 # The part of the suite that starts no processes, under Twisted's own runner: all of it, or what TESTS names.
 trial: $(STAMP)

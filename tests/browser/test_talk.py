@@ -290,15 +290,22 @@ class Groups(BrowserTestCase):
 
     @in_browser
     def test_closed_by_operators(self) -> None:
-        """In place of the composer stands who has closed the group, also when it is opened later."""
+        """In place of the composer stands who has closed the group, also when it is opened later. Meanwhile
+        messages can only be copied, forwarded and deleted."""
         messi, operator = self.person("messi"), self.other("henderson")
         self.site.claim(operator)
         self.make(messi, "bola", "Public")
         messi.open_group("bola")
+        messi.say("halo")
         note = messi.page.get_by_role("status").filter(has_text="have closed the group: spam")
         operator.must(command="admin.group.close", group="bola", reason="spam")
         expect(note).to_be_visible()
         expect(messi.composer).to_have_count(0)
+        messi.opens_menu("halo")
+        for item, count in (("Reply", 0), ("Edit", 0), ("Pin", 0), ("Delete", 1)):
+            found = messi.page.get_by_role("menuitem", name=item, exact=True)
+            expect(found).to_have_count(count)
+        messi.page.keyboard.press("Escape")
         messi.page.reload()
         expect(note).to_be_visible()
         expect(messi.composer).to_have_count(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
@@ -37,6 +38,7 @@ class Gate:
         self.dead = False  # whoever is behind it was killed: no statement reaches the server
         self.unanswered = False  # the next commit is made, and its answer is lost
         self.lost_answers = 0
+        self.failure: str | None = None  # with which the thread has ended
         self.deadlocks: list[str] = []
         self._changed = changed
         self._go = threading.Semaphore(0)
@@ -49,6 +51,8 @@ class Gate:
             try:
                 self.stop("start")
                 target()
+            except Exception:
+                self.failure = f"{self.name}: {traceback.format_exc()}"
             finally:
                 self._note(State.ENDED)
 

@@ -53,6 +53,7 @@ class NodeDatabase(InlineDatabase):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._readers = backend_of(engine).reading(engine)
+        self._looks = True  # `settle` looks, without a timer
 
     def now(self, query: Callable[..., Any], *args: Any) -> Any:
         try:

@@ -137,6 +137,7 @@ class Interleaving:
         scheduler.run(self._before_step)
         for thread in threads:
             thread.join()
+        self.run.problems += [gate.failure for gate in scheduler.gates if gate.failure is not None]
         self._finish(people)
         self._count()
 

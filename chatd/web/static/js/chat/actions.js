@@ -48,7 +48,7 @@ export class Actions {
    * @param {HTMLElement} opener
    */
   menu(message, opener) {
-    const usable = this.#isImported(message) ? [] : QUICK;
+    const usable = this.#isImported(message) || this.#isClosed ? [] : QUICK;
     const emoji = usable.map((each) => {
       const checked = this.#reacted(message, each);
       const label = t(checked ? "chat.react.off" : "chat.react.on", { emoji: each });
@@ -62,8 +62,14 @@ export class Actions {
     return message.seq < 0 || isImported(this.#place.name);
   }
 
+  /** Whether the operators have closed the group, so that messages can only be deleted. */
+  get #isClosed() {
+    return typeof this.#app.store.conversation(this.#place)?.shut === "string";
+  }
+
   /** Whether the user may edit it. @param {Message} message */
   mayEdit(message) {
+    if (this.#isClosed) return false;
     const plain = typeof message.text === "string" && !message.deleted && !message.forwarded;
     return plain && message.seq > 0 && this.#app.store.isMe(message.from);
   }
@@ -131,10 +137,11 @@ export class Actions {
       onClick: () => void this.#copy(message),
     };
     if (this.#isImported(message)) return copy ? [copy] : [];
+    const open = !this.#isClosed;
     /** @type {(MenuItem | false)[]} */
     const items = [
-      { label: t("chat.reply"), icon: "reply", onClick: () => this.#hooks.reply(message) },
-      { label: t("chat.react.other"), icon: "smile", onClick: () => void this.#reactOther(message) },
+      open && { label: t("chat.reply"), icon: "reply", onClick: () => this.#hooks.reply(message) },
+      open && { label: t("chat.react.other"), icon: "smile", onClick: () => void this.#reactOther(message) },
       copy,
       this.mayEdit(message) && { label: t("chat.edit"), icon: "edit", onClick: () => this.#hooks.edit(message) },
       message.opaque === undefined && {
@@ -142,7 +149,7 @@ export class Actions {
         icon: "forward",
         onClick: () => this.#forward(message),
       },
-      (direct || admin) && {
+      open && (direct || admin) && {
         label: t(message.pinned ? "chat.unpin" : "chat.pin"),
         icon: "pin",
         onClick: () => void this.#pin(message, !message.pinned),
