@@ -69,7 +69,6 @@ class LinkOfNodes(NodeDaemonsTestCase):
                 self.assertLess(taken, TAKEN_OVER)
                 self.assertIn(OWNS, node.daemon.out)
                 ana.must(command="members", group=f"ramai@{OTHER}")
-        self.seconds = taken  # for measurements
 
     def use(self, ana: Talker, budi: Talker) -> None:
         """A message, and questions: joining, members, earlier messages, and a post that comes back."""
