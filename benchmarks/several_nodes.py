@@ -4,11 +4,11 @@
 
 Each pair of people has its sender at one node and its recipient at the next one. First each sender has WINDOW
 messages under way, and sends the next when one is delivered: that gives the most messages a second. Then all
-send at half that rate, which gives the times from send to push. Both give the CPU time of the nodes, without
-that of PostgreSQL, which is shown beside it.
+send at given rates, whether messages arrive or not, which gives the times from send to push. All give the CPU
+time of the nodes, without that of PostgreSQL, which is shown beside it.
 
-It needs PostgreSQL. Nodes, server and generator share the machine. Data are in the folder for temporary files,
-which has to be on a disk: waiting for tmpfs costs nothing.
+It needs PostgreSQL. Nodes, server and generator share the machine. Data are in the folder for temporary
+files, which has to be on a disk: waiting for tmpfs costs nothing.
 """
 
 from __future__ import annotations
@@ -182,8 +182,8 @@ def measured(load: Load, nodes: Sequence[Node], server: PostgresServer, *how: fl
         now - then for now, then in zip((cpu(pids), cpu(server.processes)), before, strict=True)
     ]
     cuts = statistics.quantiles(times, n=100)
-    each = [1000 * seconds / len(times) for seconds in used]
-    return Figures(len(times) / took, *each, cuts[49], cuts[98])
+    of_nodes, of_server = (1000 * seconds / len(times) for seconds in used)
+    return Figures(len(times) / took, of_nodes, of_server, cuts[49], cuts[98])
 
 
 @contextlib.contextmanager
@@ -205,8 +205,10 @@ def started(folder: Path, url: str, count: int) -> Iterator[list[Node]]:
         yield nodes
 
 
-def bench(server: PostgresServer, count: int, seconds: float) -> tuple[Figures, Figures]:
-    """The figures of so many nodes at full load, and at half of it."""
+def bench(
+    server: PostgresServer, count: int, seconds: float, rates: Sequence[float]
+) -> Iterator[Figures]:
+    """The figures of so many nodes at full load, and at these rates."""
     name = f"nodes{count}"
     server.execute(f"CREATE DATABASE {name}")
     with (
@@ -219,12 +221,12 @@ def bench(server: PostgresServer, count: int, seconds: float) -> tuple[Figures, 
         ]
         load = Load(pairs)
         load.closed(WARM_UP)
-        full = measured(load, nodes, server, seconds)
-        half = measured(load, nodes, server, seconds, full.rate / 2)
+        yield measured(load, nodes, server, seconds)
+        for rate in rates:
+            yield measured(load, nodes, server, seconds, rate)
         for pair in pairs:
             pair.sender.close()
             pair.recipient.close()
-    return full, half
 
 
 def main() -> None:
@@ -233,6 +235,7 @@ def main() -> None:
     )
     options.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 4])
     options.add_argument("--seconds", type=float, default=5.0, help="for each load")
+    options.add_argument("--rates", type=float, nargs="+", default=[1000, 300])
     given = options.parse_args()
     programs = find_programs()
     if programs is None:
@@ -243,13 +246,11 @@ def main() -> None:
     server = PostgresServer(programs, settings)
     server.start()
     try:
-        print("nodes load messages/s  CPU s/1000: nodes server  ms: p50  p99")
+        print("nodes messages/s  CPU s/1000: nodes server  ms: p50   p99")
         for count in given.nodes:
-            for name, found in zip(
-                ("full", "half"), bench(server, count, given.seconds), strict=True
-            ):
+            for found in bench(server, count, given.seconds, given.rates):
                 print(
-                    f"{count:5} {name} {found.rate:10,.0f} {found.nodes:18.3f} {found.server:6.3f} "
+                    f"{count:5} {found.rate:10,.0f} {found.nodes:18.3f} {found.server:6.3f} "
                     f"{found.p50:8.1f} {found.p99:5.1f}",
                     flush=True,
                 )

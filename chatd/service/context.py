@@ -49,7 +49,7 @@ class Writers:
         database.on_rollback(self.messages.locks.forget)
         database.on_rollback(self.versions.forget)
         database.on_refused(self.messages.refused)
-        database.on_others(self.parcels.renew)
+        database.on_turns(self.parcels.renew)
         database.on_others(lambda *_: self.messages.forget())
         database.on_others(lambda *_: self.versions.renew())
         database.before_commit(self.parcels.store_last)

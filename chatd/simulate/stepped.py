@@ -133,6 +133,9 @@ class SteppedDatabase:
     def on_others(self, renew: Callable[[Connection, bool], None]) -> None:
         self._writer.on_others(renew)
 
+    def on_turns(self, renew: Callable[[Connection, bool], None]) -> None:
+        self._writer.on_turns(renew)
+
     def join(self, node: int) -> None:
         if self._writer.turns is not None:
             self._writer.turns.node = node

@@ -29,6 +29,8 @@ class WriterTurns(ABC):
         self.node = 0
         self.patient = False
         self.reconnected = False  # the last turn began on another connection than the one before
+        # Whether others may have had a turn since the last one, and not only stored something beside others
+        self.turned = True
         self.others = False  # whether there were other nodes when the last turn began
 
     @abstractmethod

@@ -121,6 +121,10 @@ class Database:
         whenever other nodes may have changed something. `reconnected`: the connection is a new one."""
         self._writer.on_others(renew)
 
+    def on_turns(self, renew: Callable[[Connection, bool], None]) -> None:
+        """As `on_others`, for what nodes change only in their turns, and not beside each other."""
+        self._writer.on_turns(renew)
+
     def before_commit(self, store: Callable[[Connection], None]) -> None:
         """Call `store`, in the writer's thread, in each transaction before its commit, if there may be other
         nodes."""

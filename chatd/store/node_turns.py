@@ -46,11 +46,14 @@ _TAKE = (
 _LOCK = _TAKE.format(f"pg_advisory_xact_lock({LOCK})")
 _SHARE = _TAKE.format(f"pg_advisory_xact_lock_shared({LOCK})")
 _OTHERS = "SELECT id, commits FROM nodes WHERE id <> %s ORDER BY id"
+# Turns are counted in the upper half of the number, so that a node sees whether another one has had any.
+TURN = 1 << 32
+
 # A transaction has an id once it has changed something. The server finds it before the update. It is a beat
 # as well, unless the node has left (0).
 _COUNT = (
     "WITH changed AS MATERIALIZED (SELECT pg_current_xact_id_if_assigned()::text AS id), "
-    "counted AS (UPDATE nodes SET commits = commits + 1, beat = CASE beat WHEN 0 THEN 0 "
+    "counted AS (UPDATE nodes SET commits = commits + %s, beat = CASE beat WHEN 0 THEN 0 "
     "ELSE (extract(epoch FROM clock_timestamp()) * 1000)::bigint END FROM changed "
     "WHERE nodes.id = %s AND changed.id IS NOT NULL RETURNING commits) "
     "SELECT changed.id, (SELECT commits FROM counted) FROM changed"
@@ -101,6 +104,8 @@ class NodeTurns(WriterTurns):
     def __init__(self) -> None:
         super().__init__()
         self._seen: list[tuple[int, int]] | None = None
+        self._turns: list[tuple[int, int]] | None = None
+        self._step = TURN
         self._connection: Any = None
         self._server = ""  # when it was started
         self._last: CountedCommit | None = (
@@ -120,7 +125,10 @@ class NodeTurns(WriterTurns):
         if self._connection not in (None, raw) or self._server not in ("", server):
             self.reconnected = True
         self._connection, self._server = raw, server
-        self.others = bool(seen)
+        self.others, self._step = bool(seen), 1 if beside else TURN
+        turns = [(node, commits // TURN) for node, commits in seen]
+        self.turned = self.reconnected or turns != self._turns
+        self._turns = turns
         same = not beside and seen == self._seen and not self.reconnected
         self._seen = None if beside else seen  # others that are beside this one count later
         return not same
@@ -128,7 +136,7 @@ class NodeTurns(WriterTurns):
     def end(self, connection: Connection) -> None:
         self._last = None
         if self.node:
-            [(transaction, commits)] = fetch(connection, _COUNT, (self.node,))
+            [(transaction, commits)] = fetch(connection, _COUNT, (self._step, self.node))
             if transaction is not None:
                 if commits is None:
                     raise NodeRemoved
@@ -136,7 +144,7 @@ class NodeTurns(WriterTurns):
         self.reconnected = False
 
     def forget(self) -> None:
-        self._seen = None
+        self._seen = self._turns = None
 
     @property
     def is_lost(self) -> bool:

@@ -53,6 +53,7 @@ class Writer:
         self.turns = self._backend.turns()  # None: no other process writes
         self._rolled_back: list[Callable[[], None]] = []
         self._renewed: list[Callable[[Connection, bool], None]] = []
+        self._turned: list[Callable[[Connection, bool], None]] = []
         self._before_commit: list[Callable[[Connection], None]] = []
         self._refused: list[Callable[[], None]] = []
         self._beside: dict[Callable[..., Any], Beside] = {}
@@ -78,6 +79,10 @@ class Writer:
         """Call `renew(connection, reconnected)`, in a transaction that begins, whenever other nodes may have
         changed something, so that caches of jobs are dropped. `reconnected`: the connection is a new one."""
         self._renewed.append(renew)
+
+    def on_turns(self, renew: Callable[[Connection, bool], None]) -> None:
+        """As `on_others`, for what nodes change only in their turns, and not beside each other."""
+        self._turned.append(renew)
 
     def before_commit(self, store: Callable[[Connection], None]) -> None:
         """Call `store` in each transaction before it is committed, if there are other nodes, which have to
@@ -236,7 +241,8 @@ class Writer:
         transaction = self._connection.begin()
         try:
             if turns is not None and turns.begin(self._connection, beside is not None):
-                for renew in self._renewed:
+                renewed = self._turned if turns.turned else ()
+                for renew in (*renewed, *self._renewed):
                     renew(self._connection, turns.reconnected)
             mark = self._mark()
             try:

@@ -26,7 +26,7 @@ def _create_nodes() -> None:
             "commits",
             sa.BigInteger,
             nullable=False,
-            comment="how many transactions it has committed that changed something",
+            comment="counts its transactions that changed something: turns in the upper 32 bits",
         ),
         sa.Column("address", sa.Text, nullable=False, comment="the host on which it runs"),
         sa.PrimaryKeyConstraint("id", name="nodes_key"),

@@ -20,7 +20,7 @@ nodes = Table(
         "commits",
         BigInteger,
         nullable=False,
-        comment="how many transactions it has committed that changed something",
+        comment="counts its transactions that changed something: turns in the upper 32 bits",
     ),
     Column("address", Text, nullable=False, comment="the host on which it runs"),
     sqlite_autoincrement=True,

@@ -18,6 +18,7 @@ from chatd.store import nodes
 from chatd.store.database import Database
 from chatd.store.engine import connect
 from chatd.store.leases import LeaseReport, check_lease, tend_leases
+from chatd.store.node_turns import TURN
 from chatd.store.schema import nodes as nodes_table
 from chatd.store.schema import settings
 from tests.support.postgres import MISSING, server, temporary_database
@@ -68,7 +69,7 @@ class Apart(TestCase):
         self.assertEqual((yield self.database.read(self.commits)), before)
         self.going_on.set()
         yield long
-        self.assertEqual((yield self.database.read(self.commits)), before + 1)
+        self.assertEqual((yield self.database.read(self.commits)), before + TURN)
 
     @inlineCallbacks
     def test_guarded_lease(self) -> Any:

@@ -188,7 +188,7 @@ class Numbering(NodesCase):
 
     def test_not_counted(self) -> None:
         """So is one whose transaction can't be counted."""
-        self.patch(node_turns, "_COUNT", "SELECT 1 / 0, %s")
+        self.patch(node_turns, "_COUNT", "SELECT 1 / 0, %s, %s")
         self.assertRaises(StorageFailed, self.one.send, 7, "a")
         self.flushLoggedErrors()
         self.assertEqual(self.rows(messages.c.id), [])
