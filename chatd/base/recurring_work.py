@@ -46,15 +46,19 @@ class RecurringWork:
         self._working: Deferred[None] | None = None
         self._resting: Deferred[None] | None = None
         self._again = False
+        self._next: float | None = None  # seconds after a run that returns None
         self._started = False
 
     def start(self, seconds: float) -> None:
-        """Let the first run begin in `seconds`. One that has not ended since a `stop` begins anew."""
-        self._started = True
-        if self._working is not None:
-            self._again = True
-        else:
+        """Let the first run begin in `seconds`. A run that has not ended since a `stop` begins anew. If the
+        work was started already, this only makes sure that another run follows, and interrupts none."""
+        was_started, self._started = self._started, True
+        if self._working is None:
             self._timer.start(seconds)
+        elif was_started:
+            self._next = seconds
+        else:
+            self._again = True
 
     def stop(self) -> Deferred[None]:
         """Fires when the step that is under way has ended."""
@@ -95,7 +99,7 @@ class RecurringWork:
         self._resting = None
 
     def _begin(self) -> None:
-        self._again = False
+        self._again, self._next = False, None
         self._working = Deferred()
         Deferred.fromCoroutine(self._run()).addCallback(self._ended)
 
@@ -112,6 +116,8 @@ class RecurringWork:
         working, self._working = self._working, None
         if self._again:
             delay = 0.0
+        elif delay is None:
+            delay = self._next
         if self._started and delay is not None:
             self._timer.start(delay)
         if working is not None:

@@ -20,7 +20,8 @@ from chatd.base.throttle import Budget, TokenBucket
 from chatd.commands.values import Command
 from chatd.service.accounts import Login
 from chatd.service.chat_service import ChatService
-from chatd.service.node_caches import NodeTable, PacedRead
+from chatd.service.node_caches import NodeTable
+from chatd.service.paced_read import PacedRead
 from chatd.service.reading import MAX_PAGE
 from chatd.store.access_bans import AccessBan
 from chatd.store.accounts import get_accounts, stored_sessions

@@ -13,10 +13,12 @@ from typing import Any
 
 import msgspec
 
-from chatd.base.background import in_background
+from chatd.base.background import log_unexpected
+from chatd.base.errors import StorageFailed
 from chatd.base.isolation import guarded
 from chatd.base.recurring_work import RecurringWork
 from chatd.service.node_news import NodeNews
+from chatd.service.paced_read import PacedRead
 
 LEASE = "work for accounts"
 
@@ -37,8 +39,11 @@ class NodeWork:
         self.is_here = news.is_alone
         self._ended = False
         self._kinds: dict[str, WorkKind] = {}
-        self._tell = news.topic("work for accounts", tuple[str, int], self._told, self._look)
-        news.on_gone(lambda _node: self._look())  # it may have told nobody what it has stored
+        what = "what is left to do was not looked for"
+        self._looking = PacedRead(news, news.clock, what, self._look)
+        look = self._looking.wake
+        self._tell = news.topic("work for accounts", tuple[str, int], self._told, look)
+        news.on_gone(lambda _node: look())  # it may have told nobody what it has stored
 
     def add(self, name: str, kind: WorkKind) -> None:
         """Add a kind of work."""
@@ -67,7 +72,7 @@ class NodeWork:
     def start(self) -> None:
         """This node does the work from now on."""
         self.is_here = True
-        self._look()
+        self._looking.wake()
 
     def suspend(self) -> None:
         """Another node does it."""
@@ -88,7 +93,18 @@ class NodeWork:
         if self.is_here and not self._ended and kind is not None:
             kind.begin(account_id)
 
-    def _look(self) -> None:
-        if self.is_here and not self._ended:
-            for name, kind in self._kinds.items():
-                in_background("what is left of {name} was not begun", kind.look(), name=name)
+    async def _look(self) -> None:
+        """Begin all that is left by the database, if this node does the work. Raises StorageFailed, so that
+        it is tried again."""
+        unread: StorageFailed | None = None
+        for name, kind in self._kinds.items():
+            if not self.is_here or self._ended:
+                return
+            try:
+                await kind.look()
+            except StorageFailed as error:
+                unread = error
+            except Exception:
+                log_unexpected("what is left of {name} was not begun", name=name)
+        if unread is not None:
+            raise unread

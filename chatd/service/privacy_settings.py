@@ -7,8 +7,8 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 
 from chatd.base.model import Account, Privacy, PrivacyKey
-from chatd.service.node_caches import PacedRead
 from chatd.service.node_news import NodeNews
+from chatd.service.paced_read import PacedRead
 from chatd.service.presence import Presence
 from chatd.service.receipts import Receipts
 from chatd.store import privacy as store

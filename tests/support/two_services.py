@@ -26,7 +26,7 @@ from chatd.media.scaler import PictureScaler
 from chatd.service.audit import Act
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
-from chatd.service.node_caches import BETWEEN
+from chatd.service.paced_read import BETWEEN
 from chatd.service.passwords import Passwords
 from chatd.simulate.databases import DATABASE, connect_without_sync, provide_schema
 from chatd.simulate.stepped import InstantPasswords

@@ -54,6 +54,28 @@ class Runs(RecurringTestCase):
         self.clock.advance(0)
         self.assertEqual(len(self.runs), 2)
 
+    def test_started_twice(self) -> None:
+        """A second start interrupts nothing, and lets a run follow one that would be the last."""
+        self.step = Deferred()
+        self.work.start(0.0)
+        self.clock.advance(0)
+        self.work.start(5.0)
+        self.assertFalse(self.work.is_interrupted)
+        step, self.step = self.step, Deferred()
+        step.callback(None)
+        self.clock.advance(5.0)
+        self.assertEqual(self.runs, [0.0])  # it has a time of its own
+        self.clock.advance(5.0)
+        self.assertEqual(self.runs, [0.0, 10.0])
+        self.then = None
+        self.work.start(5.0)
+        step, self.step = self.step, succeed(None)
+        step.callback(None)
+        self.clock.advance(5.0)
+        self.assertEqual(self.runs, [0.0, 10.0, 15.0])
+        self.clock.advance(100.0)
+        self.assertEqual(len(self.runs), 3)
+
     def test_wake(self) -> None:
         """It begins a run early, and one after the run that is under way, and none before the start."""
         self.work.wake()

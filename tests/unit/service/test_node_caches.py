@@ -22,8 +22,9 @@ from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.keys import RealmKey, encode_keys
 from chatd.service.context import Context
 from chatd.service.move_follower import Followed
-from chatd.service.node_caches import BETWEEN, MAX_READS, REST, RETRY, NodeCache, NodeTable
+from chatd.service.node_caches import MAX_READS, RETRY, NodeCache, NodeTable
 from chatd.service.node_news import QUIET, NodeNews
+from chatd.service.paced_read import BETWEEN, REST
 from chatd.service.rechecks import Rechecks
 from chatd.store.account_moves import FOLLOWED, Move, StoredMove, note_move
 from chatd.store.database import Database

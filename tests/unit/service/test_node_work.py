@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd.base.errors import StorageFailed
 from chatd.base.recurring_work import RecurringWork
 from chatd.base.texts import Secret
 from chatd.cluster.local_bus import LocalBus
 from chatd.commands.values.accounts import DeleteAccount
 from chatd.service.node_news import NodeNews
 from chatd.service.node_work import NodeWork, WorkKind
+from chatd.service.paced_read import BETWEEN
 from chatd.store.departures import unfinished
 from tests.support.buses import MemoryBus
 from tests.support.node_servers import NodeServer, NodesTestCase
 
 
 class Node:
-    """What its work was told. `looks` are how often it has looked at the database."""
+    """What its work was told. `looks` are how often it has looked at the database, which fails with
+    `error`."""
 
     def __init__(self, name: str, buses: list[MemoryBus], clock: Clock) -> None:
         self.bus = MemoryBus(name, buses)
@@ -28,10 +32,13 @@ class Node:
         self.work = NodeWork(self.news)
         self.begun: list[int] = []
         self.looks = self.suspended = 0
+        self.error: Exception | None = None
         self.work.add("imports", WorkKind(self._look, self.begun.append, self._suspend))
 
     def _look(self) -> Coroutine[Any, Any, object]:
         async def look() -> None:
+            if self.error is not None:
+                raise self.error
             self.looks += 1
 
         return look()
@@ -70,9 +77,58 @@ class WorkAtNodes(SynchronousTestCase):
         self.two.bus.lost = True
         self.two.work.claim("imports", 5)
         self.clock.advance(0)
+        self.clock.advance(BETWEEN)
         self.assertEqual((self.one.begun, self.one.looks), ([], 2))
         self.one.news.gone("two")
+        self.clock.advance(BETWEEN)
         self.assertEqual((self.one.looks, self.two.looks), (3, 0))
+
+    def test_not_heard(self) -> None:
+        """While another node is not heard, the database is read twice a second, and no run is interrupted."""
+        step: Deferred[None] = Deferred()
+        runs: list[float] = []
+
+        async def run() -> None:
+            runs.append(self.clock.seconds())
+            await step
+
+        work = RecurringWork(self.clock, run, 1.0, "")
+        self.one.work.add_recurring("things", work, 5.0)
+        work.start(0.0)
+        self.clock.advance(0)
+        for _ in range(20):
+            self.two.bus.tell_gap("one")
+            self.one.bus.tell_gap("two")
+            self.clock.advance(0.1)
+        self.assertLessEqual(self.one.looks, 2 / BETWEEN + 1)
+        self.assertGreaterEqual(self.one.looks, 2 / BETWEEN - 1)
+        self.assertFalse(work.is_interrupted)
+        step.callback(None)
+        self.clock.advance(4.9)
+        self.assertEqual(runs, [0.0])
+        self.clock.advance(0.1)
+        self.assertEqual(runs, [0.0, 7.0])
+
+    def test_database_away(self) -> None:
+        """What can't be looked for now is looked for later, and stops no other kind."""
+        others: list[str] = []
+
+        async def look() -> None:
+            others.append("looked")
+
+        self.one.work.add("others", WorkKind(look, len, len))
+        self.one.error = StorageFailed()
+        self.one.work.start()
+        self.clock.advance(BETWEEN)
+        self.assertEqual((self.one.looks, others), (1, ["looked"]))
+        self.one.error = None
+        self.clock.advance(BETWEEN)
+        self.assertEqual((self.one.looks, others), (2, ["looked"] * 2))
+        self.one.error = ValueError()
+        self.one.work.start()
+        self.clock.advance(2 * BETWEEN)
+        self.assertEqual((self.one.looks, others), (2, ["looked"] * 3))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_recurring(self) -> None:
         """What is not for single accounts is begun by the node that does the work, and again by the next."""
@@ -82,7 +138,8 @@ class WorkAtNodes(SynchronousTestCase):
         self.two.work.wake("things", works[1])
         self.clock.advance(0)
         self.assertEqual(runs, [])  # the first one comes later
-        self.one.work._look()
+        self.one.news.gone("three")
+        self.clock.advance(BETWEEN)
         self.clock.advance(5)
         self.assertEqual(runs, ["one"])
         self.two.work.wake("things", works[1])
@@ -96,7 +153,8 @@ class WorkAtNodes(SynchronousTestCase):
         self.assertEqual(runs, ["one", "one", "two", "two"])
         self.two.work.stop()
         works[1].stop()
-        self.two.work._look()
+        self.two.news.gone("three")
+        self.clock.advance(BETWEEN)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def recurring(self, node: Node, runs: list[str]) -> RecurringWork:
