@@ -58,6 +58,7 @@ VERSION = 2
 MAX_BATCH = 128  # parcels; with small batches both realms work at the same time
 MAX_TAKEN = 1000  # parcels that are accepted: the verdicts of more might not fit into the answer
 MAX_BATCH_BYTES = MAX_PARCEL
+MAX_NUMBER = (1 << 63) - 1
 MAX_STATES = 100  # in one value
 MAX_NAMES = 100  # in one question; that many always fit into a value
 
@@ -82,12 +83,31 @@ class Refused(Exception):
 
 
 def parse_refused(description: str) -> Refused:
-    """The Refused that an error box describes, or `internal` if the description is malformed."""
+    """The Refused that an error box describes, or `internal` if the description is malformed. Details that no
+    error has are left out."""
     try:
         code, details = msgspec.json.decode(description.encode(), type=tuple[str, dict[str, Any]])
-        return Refused(code, **{str(key): value for key, value in details.items()})
+        return Refused(code, **{key: value for key, value in details.items() if _is_detail(value)})
     except (msgspec.DecodeError, TypeError, UnicodeError, RecursionError):
         return Refused(INTERNAL)
+
+
+def _is_detail(value: object) -> bool:
+    """Whether a value may be a detail of an error, and fits into MessagePack."""
+    return isinstance(value, str) or (isinstance(value, int) and abs(value) <= MAX_NUMBER)
+
+
+class AnsweredNumber(amp.Argument):
+    """An integer in an answer, as amp.Integer. One that has more than 64 bits makes the answer malformed."""
+
+    def toString(self, inObject: int) -> bytes:  # noqa: N802, N803 - Twisted's names
+        return b"%d" % inObject
+
+    def fromString(self, inString: bytes) -> int:  # noqa: N802, N803
+        number = int(inString)
+        if abs(number) > MAX_NUMBER:
+            raise ValueError("the number is too large")
+        return number
 
 
 class Introduction(msgspec.Struct, frozen=True):
@@ -206,7 +226,7 @@ class FindCommand(PeerCommand):
     """The group with that name or code, which `user` wants to join."""
 
     arguments: ClassVar[list[Any]] = [(b"user", amp.Unicode()), (b"group", amp.Unicode())]
-    response: ClassVar[list[Any]] = [(b"group", amp.Unicode()), (b"group_id", amp.Integer())]
+    response: ClassVar[list[Any]] = [(b"group", amp.Unicode()), (b"group_id", AnsweredNumber())]
 
 
 class JoinCommand(PeerCommand):
@@ -220,7 +240,7 @@ class JoinCommand(PeerCommand):
         (b"entry", amp.String()),
         (b"before", amp.String(optional=True)),
     ]
-    response: ClassVar[list[Any]] = [(b"group", amp.Unicode()), (b"group_id", amp.Integer())]
+    response: ClassVar[list[Any]] = [(b"group", amp.Unicode()), (b"group_id", AnsweredNumber())]
 
 
 class MembersCommand(PeerCommand):
@@ -232,7 +252,7 @@ class MembersCommand(PeerCommand):
         (b"group", amp.Unicode()),
         (b"start", amp.Integer()),
     ]
-    response: ClassVar[list[Any]] = [(b"members", amp.String()), (b"more", amp.Integer())]
+    response: ClassVar[list[Any]] = [(b"members", amp.String()), (b"more", AnsweredNumber())]
 
 
 class ChangeCommand(PeerCommand):
@@ -352,7 +372,7 @@ class HandoverCommand(PeerCommand):
         (b"have", amp.Integer()),
         (b"start", amp.Integer()),
     ]
-    response: ClassVar[list[Any]] = [(b"data", amp.String()), (b"size", amp.Integer())]
+    response: ClassVar[list[Any]] = [(b"data", amp.String()), (b"size", AnsweredNumber())]
 
 
 class PastCommand(PeerCommand):
@@ -368,7 +388,7 @@ class PastCommand(PeerCommand):
     ]
     response: ClassVar[list[Any]] = [
         (b"entries", amp.String()),
-        (b"start", amp.Integer()),
-        (b"earlier", amp.Integer()),
-        (b"first", amp.Integer()),
+        (b"start", AnsweredNumber()),
+        (b"earlier", AnsweredNumber()),
+        (b"first", AnsweredNumber()),
     ]

@@ -116,7 +116,7 @@ class WorkAtNodes(SynchronousTestCase):
         async def look() -> None:
             others.append("looked")
 
-        self.one.work.add("others", WorkKind(look, len, len))
+        self.one.work.add("others", WorkKind(look, lambda _id: None, lambda: None))
         self.one.error = StorageFailed()
         self.one.work.start()
         self.clock.advance(BETWEEN)

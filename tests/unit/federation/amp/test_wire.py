@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.protocols import amp
@@ -130,8 +131,33 @@ class RefusedTestCase(SynchronousTestCase):
         for said in ("", "x", "[]", '["a"]', '["a", 1]', "[1, {}]", '["a", {"b": 1}, 2]', "\ud800"):
             self.assertEqual(wire.parse_refused(said).code, wire.INTERNAL, said)
 
+    def test_no_details(self) -> None:
+        """What can't be a detail is left out: a node could not pass it on to another one."""
+        more = '"a": [1], "b": {"c": 1}, "d": 1.5, "e": null, "f": ' + "9" * 60
+        refused = wire.parse_refused('["group-full", {"group": "g", "limit": 7, ' + more + "}]")
+        self.assertEqual(
+            (refused.code, refused.details), ("group-full", {"group": "g", "limit": 7})
+        )
+        msgspec.msgpack.encode(refused.details)
+
 
 class CommandsTestCase(SynchronousTestCase):
+    def test_large_numbers(self) -> None:
+        """Another realm can't answer with a number that a node could not pass on to another one."""
+        found = 0
+        for command in vars(wire).values():
+            for name, kind in getattr(command, "response", ()):
+                self.assertFalse(
+                    isinstance(kind, amp.Integer) and command is not wire.HelloCommand, command
+                )
+                if isinstance(kind, wire.AnsweredNumber):
+                    box = amp.Box({name: b"9" * 19})
+                    with self.assertRaises(ValueError, msg=f"{command} {name!r}"):
+                        kind.fromBox(name, box, {}, None)
+                    kind.fromBox(name, amp.Box({name: b"9" * 18}), {}, None)
+                    found += 1
+        self.assertGreater(found, 5)
+
     def test_one_error_for_all(self) -> None:
         """An undeclared error would end the link."""
         for command in vars(wire).values():
