@@ -94,16 +94,21 @@ class Run:
     def prepare(self) -> None:
         """Make accounts and groups, link the realms, and make the clients."""
         self._people = self.cluster.register(self._size)
-        with self._talk(f"witness@{HERE}") as talker:
-            port = self.cluster.to_peer.wires[0].port
-            talker.must(command="addrealm", realm=THERE, host="127.0.0.1", port=port)
-        with self._talk(f"witness@{THERE}") as talker:
-            port = self.cluster.from_peer.wires[0].port
-            talker.must(command="addrealm", realm=HERE, host="127.0.0.1", port=port)
+        self._add_realm(HERE, THERE, self.cluster.to_peer.wires[0].port)
+        self._add_realm(THERE, HERE, self.cluster.from_peer.wires[0].port)
         for place in self._places:
             if place.group:
                 self._found(place)
         self._make_clients()
+
+    def _add_realm(self, realm: str, other: str, port: int) -> None:
+        """Let a realm add another one, which may be busy at first."""
+        with self._talk(f"witness@{realm}") as talker:
+            added = {"command": "addrealm", "realm": other, "host": "127.0.0.1", "port": port}
+            wait_until(
+                lambda: talker.ask(**added).get("code") in (None, "realm-exists"),
+                lambda: f"{realm} adds {other}",
+            )
 
     def _talk(self, address: str) -> Talker:
         person = self._people[address]
