@@ -46,7 +46,8 @@ class NodePromises:
             self._check_presence(shared)
             self._check_rooms(shared)
         for name, person in self._world.people.items():
-            if isinstance(person, RoamingPerson):
+            own = self._world.shared.get(self._world.realm_of[name])
+            if isinstance(person, RoamingPerson) and own and not own.news_lost:
                 self._check_followed(name, person)
         for group in self._world.groups.values():
             if group.home in self._world.shared:

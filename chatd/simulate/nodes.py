@@ -44,6 +44,9 @@ class SharedServer:
         self.bus.faults = GOOD
         self.nodes: list[SimulatedNode] = []
         self.people: list[Any] = []  # of chatd.simulate.roaming.RoamingPerson
+        # A node has ended whose last news may not have reached the others. Nobody can repeat them, so
+        # listeners find what they were about with the next entry, or by reading.
+        self.news_lost = False
         shutil.copyfile(empty_database(), self.path / DATABASE)
         make_key_file(self.key_file, lambda size: realm.encode().ljust(size, b"."))
 
@@ -137,6 +140,7 @@ class SimulatedNode(Server):
 
     def kill(self) -> None:
         self._resumed.clear()
+        self.shared.news_lost = True
         uploads: Any = self.realm.uploads
         super().kill()
         uploads.kill()
@@ -144,9 +148,17 @@ class SimulatedNode(Server):
         self._send_away()
 
     def close(self) -> None:
+        bus = self.shared.bus
+        if bus.faults != GOOD or bus.parted or any(node.is_offline for node in self.shared.nodes):
+            self.shared.news_lost = True
         self._send_away()
         super().close()
         self.wire = None
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the node does not reach the bus, or does nothing."""
+        return self.is_stopped or (self.wire is not None and self.wire.is_cut)
 
     def _send_away(self) -> None:
         """The connections of clients end."""

@@ -16,6 +16,7 @@ from chatd.simulate.node_promises import NodePromises
 from chatd.simulate.nodes import SimulatedNode
 from chatd.simulate.records import Violation
 from chatd.simulate.roaming import RoamingPerson
+from chatd.simulate.runs import SimulationOptions, simulate
 from chatd.simulate.world import StagedGroup, World
 from chatd.store import nodes
 from chatd.store.schema import nodes as nodes_table
@@ -136,6 +137,15 @@ class Lives(NodesTestCase):
         self.network.advance(2.0)
         self.assertIsNot(person.server, node)
         self.assertIn("sent", self.network.result(sending).message)
+
+
+class Replayed(SynchronousTestCase):
+    def test_replay(self) -> None:
+        """The same seed is the same run, and its promises are kept."""
+        options = SimulationOptions(("pause", "kill", "bus", "doubt"), 2, nodes=2)
+        one, two = simulate(7, options), simulate(7, options)
+        self.assertIsNone(one.violation)
+        self.assertEqual((one.digest, one.lines), (two.digest, two.lines))
 
 
 class Promised(NodesTestCase):
