@@ -28,6 +28,7 @@ from chatd.app.demo import (
     Screen,
 )
 from chatd.app.demo_realms import ACCOUNTS, PASSWORD
+from chatd.app.postgres_programs import find_postgres
 
 NODES = 3
 PROXY = 8560  # the port of the proxy; the nodes have the next ones
@@ -89,14 +90,6 @@ async def _ping(port: int) -> None:
             client.close()
             return
         await asyncio.sleep(STEP)
-
-
-def find_postgres() -> Path | None:
-    """The folder with the programs of PostgreSQL, or None."""
-    if on_path := shutil.which("initdb"):
-        return Path(on_path).resolve().parent
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
 
 
 class ClusterPart:

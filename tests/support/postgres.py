@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from chatd.app.postgres_programs import find_postgres
 from chatd.store.engine import connect
 from chatd.store.migrate import prepare
 
@@ -41,16 +42,8 @@ plan_cache_mode = force_generic_plan
 """
 
 
+find_programs = find_postgres
 _numbers = count(1)
-
-
-def find_programs() -> Path | None:
-    """The folder with initdb, or None."""
-    on_path = shutil.which("initdb")
-    if on_path:
-        return Path(on_path).resolve().parent
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
 
 
 class PostgresServer:

@@ -89,6 +89,8 @@ class GatedConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
         label = _label_of(gen)
+        if label is None and self.gate.dead:
+            return None  # SQLAlchemy resets the connection
         if label is not None and not self._stop(label):
             return None
         try:

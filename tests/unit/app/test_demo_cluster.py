@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.app import demo_cluster
 from chatd.app.demo import DemoFailed, Screen
+from chatd.app.postgres_programs import find_postgres
 
 
 class WaitingTests(SynchronousTestCase):
@@ -58,4 +59,4 @@ class ProgramTests(SynchronousTestCase):
         program = folder / "initdb"
         program.touch(0o755)
         with mock.patch.dict("os.environ", PATH=str(folder)):
-            self.assertEqual(demo_cluster.find_postgres(), folder)
+            self.assertEqual(find_postgres(), folder)
