@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from chatd.base.errors import StorageFailed
 from chatd.base.timers import Signal
 from chatd.service.node_news import NodeNews
 
@@ -17,9 +18,8 @@ class Rechecks:
     def __init__(self, news: NodeNews) -> None:
         self._news = news
         self._reads: list[Read] = []
-        self._begun = self._done = (
-            0  # the numbers of the last runs that have begun, and that are done
-        )
+        # The numbers of the last run that has begun, that is done, and that has failed
+        self._begun = self._done = self._failed = 0
         self._is_running = False
         self._ended = Signal()
 
@@ -33,9 +33,12 @@ class Rechecks:
         self._reads.append(read)
 
     async def run(self) -> None:
-        """Return once all was read that was committed before the call. Raises StorageFailed."""
+        """Return once all was read that was committed before the call. Raises StorageFailed, for all who wait
+        for the same run: if each tried it, the last ones would wait for all attempts."""
         wanted = self._begun + 1  # a run under way may have read before
         while self._done < wanted:
+            if self._failed >= wanted:
+                raise StorageFailed
             if self._is_running:
                 await self._ended.wait()
             else:
@@ -49,5 +52,7 @@ class Rechecks:
                 await read()
             self._done = self._begun
         finally:
+            if self._done < self._begun:
+                self._failed = self._begun
             self._is_running = False
             self._ended.notify()

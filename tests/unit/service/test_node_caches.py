@@ -502,9 +502,13 @@ class Checked(SynchronousTestCase):
         self.assertEqual((sorted(self.ended), len(self.reads)), (["a", "b", "c"], 2))
 
     def test_failed(self) -> None:
-        """A read that fails fails for one, and another one is tried for the rest."""
+        """A read that fails fails for all who wait for it. Those who have asked later get another one."""
         for name in "abc":
             self.ask(name)
         self.reads[0].errback(StorageFailed())
-        self.reads[1].callback(None)
-        self.assertEqual(sorted(self.ended), ["a fails", "b", "c"])
+        self.assertEqual(self.ended, ["a fails"])
+        self.ask("d")
+        self.reads[1].errback(StorageFailed())
+        self.assertEqual(sorted(self.ended), ["a fails", "b fails", "c fails"])
+        self.reads[2].callback(None)
+        self.assertEqual((sorted(self.ended)[3:], len(self.reads)), (["d"], 3))
