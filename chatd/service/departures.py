@@ -179,8 +179,8 @@ class Departures:
         steps = Steps(account)
         for then in self._first:
             await steps.take(then(account))
-        if departure.erase:
-            await self._erase(account, steps)
+        if departure.erase and not await self._erase(account, steps):
+            return
         for name in await self._database.read(store.groups_of, account.id):
             if self._is_over:
                 return
@@ -191,12 +191,13 @@ class Departures:
         elif not self._is_over:
             await self._database.run(store.finish, account.id, departure.erase)
 
-    async def _erase(self, account: Account, steps: Steps) -> None:
-        """Delete the messages of the account, oldest first."""
+    async def _erase(self, account: Account, steps: Steps) -> bool:
+        """Delete the messages of the account, oldest first. Returns whether it has come to the end."""
         after: int | None = 0
         while after is not None:
             page, after = await self._database.read(store.own_messages, account.id, after, PAGE)
             for conversation, seq in page:
                 if self._is_over:
-                    return
+                    return False
                 await steps.take(self._changes.erase(account, conversation, seq))
+        return True

@@ -179,6 +179,31 @@ class Messages(DeparturesTestCase):
         self.assertEqual(self.members(self.ana), ["ana*", "citra"])
         self.assertEqual(self.unfinished(), [])
 
+    def test_work_lost_for_a_moment(self) -> None:
+        """A node that loses the work for accounts, and gets it back, does not skip what it has not done."""
+        work, erase, groups_of = (
+            self.service.context.work,
+            self.service.changes.erase,
+            store.groups_of,
+        )
+
+        async def erase_one(*args: Any) -> None:
+            await erase(*args)
+            work.suspend()
+
+        def regain(*args: Any) -> Any:
+            work.start()
+            return groups_of(*args)
+
+        with (
+            mock.patch.object(self.service.changes, "erase", erase_one),
+            mock.patch.object(store, "groups_of", regain),
+        ):
+            self.delete(self.budi, erase=True)
+        work.start()
+        self.assertEqual(self.texts(), [[None, None], [None, None, "3"]])
+        self.assertEqual((self.members(self.ana), self.unfinished()), (["ana*", "citra"], []))
+
     def test_full_disk(self) -> None:
         """Unfinished deletions continue later."""
         erase = self.service.changes.erase
