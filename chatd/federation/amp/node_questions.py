@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base.background import in_background
+from chatd.base.cache import Cache
 from chatd.base.errors import ChatError, NotSupportedThere, RealmDown
 from chatd.base.timers import Timer
 from chatd.federation.amp import wire
@@ -40,6 +41,8 @@ MAX_FROM_NODE = 500  # questions of one node that are answered at a time
 # Those of them for one realm. Half of what a link takes (chatd.federation.amp.requests.MAX_ASKED) is left to
 # others.
 MAX_FOR_REALM = 16
+# Questions that are remembered after they were answered, so that one that comes again then is not asked twice
+MAX_REMEMBERED = 1000
 CHANGES = ("describe", "bans")  # what Change only reads
 
 # Questions that may be asked twice
@@ -131,6 +134,7 @@ class NodeQuestions:
         self._open: dict[int, OpenQuestion] = {}
         # The questions of each node that are answered, and the realms that they are for
         self._answering: dict[str, dict[int, str]] = {}
+        self._remembered: Cache[tuple[str, int], bool] = Cache(MAX_REMEMBERED)
         self._stopped = False
         self._beat = Timer(context.clock, self._tick)
         news = context.news
@@ -234,14 +238,15 @@ class NodeQuestions:
     # Answering
 
     def _asked(self, node: str, asked: LinkQuestion) -> None:
-        under_way = self._answering.setdefault(node, {})
-        if self._stopped or asked.id in under_way:
+        under_way, known = self._answering.get(node, {}), (node, asked.id)
+        if self._stopped or asked.id in under_way or known in self._remembered:
             return
         for_realm = sum(realm == asked.realm for realm in under_way.values())
         if len(under_way) >= MAX_FROM_NODE or for_realm >= MAX_FOR_REALM:
             self._answer(node, LinkAnswer(asked.id))
             return
-        under_way[asked.id] = asked.realm
+        under_way[asked.id], self._remembered[known] = asked.realm, True
+        self._answering[node] = under_way
         self._beat.start(BEAT)
         in_background("a question of another node was not answered", self._answer_to(node, asked))
 

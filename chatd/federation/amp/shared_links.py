@@ -44,7 +44,6 @@ class SharedLinks:
         self._federation = federation
         self._manager = manager
         self._peers = peers
-        self._elsewhere: dict[str, LinkElsewhere] = {}
         self._works: dict[str, Callable[[str], object]] = {}
         self.leases = LinkLeases(context, federation, manager, peers, keeper, node)
         self._balance = LinkBalance(context, peers, self.leases)
@@ -76,11 +75,7 @@ class SharedLinks:
 
     def reach(self, peer: Peer) -> LinkElsewhere:
         """What asks a realm that is not linked with this node."""
-        realm = peer.known.key
-        found = self._elsewhere.get(realm)
-        if found is None:
-            found = self._elsewhere[realm] = LinkElsewhere(realm, self.states, self.questions)
-        return found
+        return LinkElsewhere(peer.known.key, self.states, self.questions)
 
     def linked(self, peer: Peer) -> LinkElsewhere | None:
         """As `reach`, if another node is linked with the realm. May be called in any thread."""
@@ -91,8 +86,6 @@ class SharedLinks:
         """Another node has told of its link with a realm."""
         was_up, is_up = (each is not None and each.is_up for each in (before, after))
         peer = self._peers.get(realm)
-        if peer is None:
-            self._elsewhere.pop(realm, None)
         if is_up and not was_up:
             self._federation.linked_elsewhere(realm)
         elif was_up and not is_up and (peer is None or peer.link is None):

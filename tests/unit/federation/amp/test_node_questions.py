@@ -177,6 +177,10 @@ class Asking(SynchronousTestCase):
         self.assertEqual(len(self.a.calls), 1)
         self.a.answers[0].callback({})
         self.successResultOf(asking)
+        self.b.bus.send(*self.b.bus.sent[-1])  # late, and it may change something
+        self.assertEqual(len(self.a.calls), 1)
+        self.advance(2 * BEAT)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_elsewhere(self) -> None:
         """A node that has lost the lease says so, and the one that the database names is asked, also for a
