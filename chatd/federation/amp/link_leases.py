@@ -28,6 +28,7 @@ from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.federation import Federation
 from chatd.service.context import Context
+from chatd.service.paced_read import PacedRead
 from chatd.store import peers as store
 from chatd.store.leases import check_lease
 from chatd.store.peers import KnownPeer
@@ -74,10 +75,12 @@ class LinkLeases:
         self._obtained: dict[str, Signal] = {}
         # Told of a realm whose lease this node has got or lost
         self.on_owned: Callable[[str], object] = lambda _realm: None
+        unread = "what other nodes know of realms is not known here"
+        reading = PacedRead(context.news, context.clock, unread, self._read_all)
         topic = context.news.topic
-        self._tell_wanted = topic("link wanted", LinkWanted, self._asked, keeper.look)
-        self._tell_given = topic("link given", str, lambda _realm: keeper.look(), keeper.look)
-        self._tell_peer = topic("peer", str, self._peer_changed, self._peers_changed)
+        self._tell_wanted = topic("link wanted", LinkWanted, self._asked, lambda: None)
+        self._tell_given = topic("link given", str, lambda _realm: keeper.look(), lambda: None)
+        self._tell_peer = topic("peer", str, self._peer_changed, reading.wake)
         self._looking = RecurringWork(
             context.clock, self._look, LOOK_EVERY, "parcels of other nodes were not looked for"
         )
@@ -218,12 +221,11 @@ class LinkLeases:
     async def _read(self, key: str) -> None:
         self._peers.told(key, await self._context.database.read(store.get, key))
 
-    def _peers_changed(self) -> None:
-        """Anything may have changed."""
-        in_background("what other nodes know of realms is not known here", self._read_all())
-        self._looking.wake()
-
     async def _read_all(self) -> None:
+        """Anything may have changed: leases, what is known of realms, and what waits for them. Raises
+        StorageFailed."""
+        self._keeper.look()
+        self._looking.wake()
         rows: list[KnownPeer] = await self._context.database.read(store.all_peers)
         known = {each.key: each for each in rows}
         for key in {*known, *(key for key, peer in self._peers.by_key.items() if peer.saved)}:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import Connection
+
 from chatd.base.errors import UnknownUser
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
+from chatd.service.paced_read import BETWEEN
 from chatd.simulate.people import Person
+from chatd.store import peers
+from chatd.store.peers import KnownPeer
 from tests.support.node_servers import NodesTestCase
 
 
@@ -43,6 +48,21 @@ class Links(NodesTestCase):
         self.ana[self.b].begins_to_send("budi@realm2", "halo")
         self.network.advance(3.0)
         self.assertEqual(self.texts(self.budi), ["halo"])
+
+    def test_not_heard(self) -> None:
+        """While a node does not hear another one, it reads at most twice a second what is known of realms."""
+        reads: list[float] = []
+        read = peers.all_peers
+
+        def note(connection: Connection) -> list[KnownPeer]:
+            reads.append(self.network.clock.seconds())
+            return read(connection)
+
+        self.patch(peers, "all_peers", note)
+        for _ in range(20):
+            self.b.bus.tell_gap("a")
+            self.network.advance(0.1)
+        self.assertTrue(2 / BETWEEN - 1 <= len(reads) <= 2 / BETWEEN + 1, reads)
 
     def test_owner_dies(self) -> None:
         """The other node links once the lease has expired, and delivers what waits, once."""
