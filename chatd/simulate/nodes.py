@@ -153,6 +153,7 @@ class SimulatedNode(Server):
             self.shared.news_lost = True
         self._send_away()
         super().close()
+        self._send_away()  # those who have come meanwhile
         self.wire = None
 
     @property
