@@ -9,8 +9,10 @@ several nodes exceeds the limit by the use of a second at most.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -32,6 +34,8 @@ SAVE_AFTER = 1.0  # seconds
 LEAST = 100
 # All realms of one network source that were not added share the limit of this many realms.
 REALMS_OF_SOURCE = 4
+
+T = TypeVar("T")
 
 log = Logger()
 
@@ -99,6 +103,8 @@ class MessageQuotas:
         # What is known to be used: what is stored, and what was used here since
         self._used: dict[Owner, int] = {}
         self._unsaved: dict[Owner, int] = {}
+        # What is being stored at the moment, in order. The database may be slow.
+        self._saving: deque[dict[Owner, int]] = deque()
         self._timer: IDelayedCall | None = None
         self._stopped = False
 
@@ -219,16 +225,23 @@ class MessageQuotas:
             return self._database.run(store.save, day, rows).addErrback(
                 self._not_saved, day, unsaved
             )
-        saved = self._database.run(store.save_and_read, day, rows)
+        self._saving.append(unsaved)
+        saved = self._database.run(store.save_and_read, day, rows).addBoth(self._ended)
         return saved.addCallbacks(
             self._take, self._not_saved, callbackArgs=(day,), errbackArgs=(day, unsaved)
         )
+
+    def _ended(self, result: T) -> T:
+        """The first one that is being stored has ended."""
+        self._saving.popleft()
+        return result
 
     def _take(self, stored: Iterable[tuple[Owner, int]], day: int) -> None:
         """Use the sums of all nodes."""
         if day == self._day:
             for owner, used in stored:
-                self._used[owner] = used + self._unsaved.get(owner, 0)
+                later = sum(each.get(owner, 0) for each in (*self._saving, self._unsaved))
+                self._used[owner] = used + later
 
     def _not_saved(self, failure: Failure, day: int, unsaved: dict[Owner, int]) -> None:
         """Keep the changes, to be stored with the next ones. The disk may be full."""

@@ -116,6 +116,26 @@ class MessagesAtSeveralNodes(ClockedTestCase):
         await self.charge(self.one, LEAST)
         self.assertEqual(self.one._used[7], 7 * KIB + LEAST)
 
+    async def test_slow_database(self) -> None:
+        """What is still being stored counts, although the sum of an earlier time arrives."""
+        running: list[Deferred[list[tuple[int, int]]]] = []
+
+        def run(*_: object) -> Deferred[list[tuple[int, int]]]:
+            running.append(Deferred())
+            return running[-1]
+
+        now = self.realm.service.context.now()
+        with mock.patch.object(self.realm.database, "run", run):
+            for _ in range(2):
+                self.one.charge_account(7, 5 * KIB, now)
+                self.one.save()
+            running[0].callback([(7, 5 * KIB)])
+            self.assertRaises(MessageQuota, self.one.charge_account, 7, 1, now)
+            running[1].errback(StorageFailed())
+            self.assertRaises(MessageQuota, self.one.charge_account, 7, 1, now)
+        await self.one.save()
+        self.assertEqual(self.one._used[7], 5 * KIB)  # nothing else is in the database
+
     async def test_given_back_elsewhere(self) -> None:
         """A node that refuses because of another's use learns when that is cancelled."""
         await self.charge(self.one, 10 * KIB)
