@@ -69,13 +69,13 @@ class Workload:
         self._sent = 0
         self._epoch = 0  # of the lease, as this node knows it
         self._losses = random.choice((0.0, 0.2))
-        self._deafness = random.choice((0.1, 0.7))
+        self._deafness = random.choice((0.1, 0.95))
 
     def run(self, actions: int) -> None:
         choices: list[tuple[int, Callable[[], None]]] = [
             (6, self.send),
             (2, self.change),
-            (1, self.kick),
+            (3, self.kick),
             (2, self.join),
             (1, self.leave),
             (2, self.tend),
