@@ -24,7 +24,7 @@ from chatd.store.new_entries import NewMessage
 # back.
 MAX_POSTS = 10_000
 MAX_BYTES = 16 << 20
-# Seconds for which the connections are known whose messages have come back to another node, after the last
+# Seconds for which the connections are known, at least, whose messages have come back to another node
 KNOWN_FOR = 5.0
 
 
@@ -73,9 +73,11 @@ class ReturningPosts:
         # Told of a message that has come back and is not here, by number and the place in its conversation:
         # another node of this realm has sent it
         self.on_elsewhere: Callable[[int, int, int], object] = lambda *_: None
-        # The connections whose messages have come back to another node, by conversation and seq
-        self._origins: dict[tuple[int, int], IListener] = {}
-        self._forgetting = Timer(clock, self._origins.clear)
+        # The connections whose messages have come back to another node, by conversation and seq, and until
+        # when they are known
+        self._origins: dict[tuple[int, int], tuple[IListener, float]] = {}
+        self._clock = clock
+        self._forgetting = Timer(clock, self._forget_origins)
 
     def add(self, post: ReturningPost) -> None:
         """Note a message that is stored here, before it is sent."""
@@ -111,15 +113,22 @@ class ReturningPosts:
         """As `returned`, for a message that has come back to another node of this realm. That node tells all
         listeners of it."""
         if (origin := self.origin_of(number)) is not None:
-            self._origins[conversation, seq] = origin
-            self._forgetting.restart(KNOWN_FOR)
+            self._origins[conversation, seq] = origin, self._clock.seconds() + KNOWN_FOR
+            self._forgetting.start(KNOWN_FOR)
         self._returned(number, seq)
+
+    def _forget_origins(self) -> None:
+        now = self._clock.seconds()
+        self._origins = {place: each for place, each in self._origins.items() if each[1] > now}
+        if self._origins:
+            self._forgetting.start(KNOWN_FOR)
 
     def origin_of_event(self, event: Event) -> IListener | None:
         """The connection here that has sent the message that an event of another node is about, if that has
         come back to it a moment ago."""
         if self._origins and isinstance(event, Message | StateChange):
-            return self._origins.get((event.conversation, event.seq))
+            known = self._origins.get((event.conversation, event.seq))
+            return None if known is None else known[0]
         return None
 
     def _returned(self, number: int, seq: int) -> None:

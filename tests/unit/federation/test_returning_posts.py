@@ -11,11 +11,11 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from chatd.base.errors import ChatError, GroupClosed
-from chatd.base.events import Event
+from chatd.base.events import Event, StateChange
 from chatd.federation import returning_posts
 from chatd.federation.outcome_waiters import PATIENCE
 from chatd.federation.parcels import Relay
-from chatd.federation.returning_posts import ReturningPost, ReturningPosts
+from chatd.federation.returning_posts import KNOWN_FOR, ReturningPost, ReturningPosts
 from chatd.federation.signing.drafts import EntryDraft, EntryPlace, EntrySigner
 from chatd.federation.signing.statements import MessageAttributes
 from chatd.service.presence import IListener
@@ -74,6 +74,23 @@ class ReturningTestCase(TestCase):
         self.posts.returned(1, 7, 12)
         self.clock.advance(PATIENCE)
         self.assertEqual(self.outcomes, [DeliveryOutcome(seq=12)])
+
+    def test_origins(self) -> None:
+        """The connections whose messages come back to another node are known for a while, also if such
+        messages never stop."""
+        origin = Origin()
+        for number in range(1, 41):
+            self.post(number, origin=origin)
+            self.posts.returned_elsewhere(number, 7, number)
+            event = StateChange(7, number, number, "delivered")
+            self.assertIs(self.posts.origin_of_event(event), origin)
+            self.clock.advance(1.0)
+        self.assertLessEqual(len(self.posts._origins), 2 * KNOWN_FOR)
+        self.clock.advance(KNOWN_FOR - 2.0)
+        self.assertIs(self.posts.origin_of_event(event), origin)
+        self.clock.pump([KNOWN_FOR] * 2)
+        self.assertIsNone(self.posts.origin_of_event(event))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_back_before_the_answer(self) -> None:
         post = self.post()

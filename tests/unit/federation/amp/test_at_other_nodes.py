@@ -225,7 +225,7 @@ class Telling(AtOtherNodes):
         self.network.advance(PATIENCE_OF_SENDERS + 1.0)
         self.assertEqual(self.network.result(sending).data["seq"], 5)
         self.assertEqual([each.text for each in self.told(self.ana, Message)], ["hilang"])
-        self.network.advance(KNOWN_FOR)
+        self.network.advance(2 * KNOWN_FOR)
         self.assertEqual(self.b.federation.forwarder.posts._origins, {})
 
     def states(self, person: Person) -> list[str]:
