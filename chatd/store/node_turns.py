@@ -46,8 +46,10 @@ _TAKE = (
 _LOCK = _TAKE.format(f"pg_advisory_xact_lock({LOCK})")
 _SHARE = _TAKE.format(f"pg_advisory_xact_lock_shared({LOCK})")
 _OTHERS = "SELECT id, commits FROM nodes WHERE id <> %s ORDER BY id"
-# Turns are counted in the upper half of the number, so that a node sees whether another one has had any.
-TURN = 1 << 32
+# What a turn adds to the count of its node. Others compare the multiples of that, to see whether it has had a
+# turn. Other transactions add 1, and a carry only looks like a turn. There is room for more turns than a node
+# has in its life.
+TURN = 1 << 16
 
 # A transaction has an id once it has changed something. The server finds it before the update. It is a beat
 # as well, unless the node has left (0).

@@ -60,7 +60,8 @@ class ParcelNumbers:
         if term > self._term:
             self._begin(term)
         self._stored, self._since = True, None
-        self._last = max(self._last, int(found.get(_LAST, 0)))
+        self._stored_last = int(found.get(_LAST, 0))
+        self._last = max(self._last, self._stored_last)
 
     def store_last(self, connection: Connection) -> None:
         """Let the other nodes know the last number, if it is new."""

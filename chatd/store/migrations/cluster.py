@@ -26,7 +26,7 @@ def _create_nodes() -> None:
             "commits",
             sa.BigInteger,
             nullable=False,
-            comment="counts its transactions that changed something: turns in the upper 32 bits",
+            comment="counts its transactions that changed something: each turn 65536, others 1",
         ),
         sa.Column("address", sa.Text, nullable=False, comment="the host on which it runs"),
         sa.PrimaryKeyConstraint("id", name="nodes_key"),

@@ -20,7 +20,7 @@ nodes = Table(
         "commits",
         BigInteger,
         nullable=False,
-        comment="counts its transactions that changed something: turns in the upper 32 bits",
+        comment="counts its transactions that changed something: each turn 65536, others 1",
     ),
     Column("address", Text, nullable=False, comment="the host on which it runs"),
     sqlite_autoincrement=True,

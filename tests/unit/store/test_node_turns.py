@@ -65,6 +65,17 @@ class Numbering(NodesCase):
         three.send(7, "e", "realm2")
         self.assertEqual(len(set(self.rows(outbox.c.id))), 4)
 
+    def test_last_number_is_stored(self) -> None:
+        """A node does not write again what another one has written: nodes that store something beside each
+        other would wait for each other."""
+        self.one.send(7, "a", "realm2")
+        self.two.send(7, "b", "realm2")
+        query = sa.text("SELECT xmin::text, value FROM settings WHERE name = 'last number'")
+        with self.one.engine.connect() as connection:
+            written = connection.execute(query).one()
+            self.one.send(7, "c")
+            self.assertEqual(connection.execute(query).one(), written)
+
     def test_one_term(self) -> None:
         """All number in the term of the node that was started last."""
         first = self.one.send(7, "a", "realm2").number
@@ -99,6 +110,14 @@ class Numbering(NodesCase):
         self.two.send(7, "d")
         self.one.send(7, "e")
         self.assertEqual(self.one.renewed, before + 1)
+
+    def test_many_turns(self) -> None:
+        """The count has room for the turns of a hundred years, 2000 in each second."""
+        turns = 100 * 366 * 24 * 3600 * 2000
+        count = sa.update(nodes_table).values(commits=turns * node_turns.TURN)
+        self.two.run(lambda connection: connection.execute(count))
+        self.assertEqual(self.one.send(7, "a").seq, 1)
+        self.assertEqual(self.two.send(7, "b").seq, 2)
 
     def test_removed(self) -> None:
         """A node that the others have removed can read, and changes nothing until it has joined again."""
