@@ -148,13 +148,17 @@ class GroupPushes:
         meanwhile waits for the next query. Returns whether anything was pushed. Raises StorageFailed."""
         rosters, doubts = self._rosters, self._rosters.doubts
         # Those that are held while the query runs may be newer than its result.
-        held = {group: (len(each.waiting), each.epoch) for group, each in self._held_of(groups)}
+        held = {
+            group: (each, len(each.waiting), each.epoch)
+            for group in groups
+            if (each := self._held.get(group)) is not None
+        }
         known = {
             group: roster.epoch for group in held if (roster := rosters.get(group)) is not None
         }
         found = await self._database.read(_read, list(held), known)
         pushed = False
-        for group, (count, epoch) in held.items():
+        for group, (each, count, epoch) in held.items():
             read = found.get(group)
             if read is not None:
                 rosters.keep(read, doubts)
@@ -165,23 +169,18 @@ class GroupPushes:
                 roster = read
             if roster is None or roster.epoch < epoch:
                 continue  # it was dropped meanwhile: read it again
-            self._give(group, count, roster)
+            if self._held.get(group) is each:  # else what has waited was dropped
+                self._give(group, count, roster)
             pushed = True
         self._presence.flush()
         return pushed
 
-    def _held_of(self, groups: Sequence[int]) -> list[tuple[int, HeldPushes]]:
-        return [(group, held) for group in groups if (held := self._held.get(group)) is not None]
-
     def _give(self, group: int, count: int, roster: Roster) -> None:
         """Push the first `count` entries of a group that wait."""
-        held = self._held.get(group)
-        if held is None:
-            return  # dropped
+        held = self._held.pop(group)
         pushes, held.waiting = held.waiting[:count], held.waiting[count:]
         self._count -= len(pushes)
         held.since = self._clock.seconds()
-        del self._held[group]
         if held.waiting:
             self._held[group] = held  # behind the others, which wait for longer
         for place, push in pushes:

@@ -224,6 +224,18 @@ class Held(SynchronousTestCase):
         self.reads.answer(roster(5, 1, ANA))
         self.assertEqual(self.names(), "ab")
 
+    def test_dropped_meanwhile(self) -> None:
+        """What comes after pushes were dropped is not told to those whom the query for these finds."""
+        self.patch(group_pushes, "MAX_HELD", 2)
+        for _ in range(3):
+            self.push("x", 5, 4)
+        self.assertEqual(self.pushes.dropped, 3)
+        self.push("a", 5, 5)
+        self.reads.answer(roster(5, 4, ANA, BUDI))
+        self.assertEqual(self.pushed, [])
+        self.reads.answer(roster(5, 5, ANA))
+        self.assertEqual(self.pushed, [("a", [ANA], 5)])
+
     def test_failing(self) -> None:
         """A push that fails does not stop the others."""
         self.pushes.push(LogPlace(5, 1, 1), Mock(side_effect=ValueError))
