@@ -194,6 +194,15 @@ class Federation:
         self.rosters.linked_elsewhere(realm)
         self.presence.linked_elsewhere(realm)
 
+    def look_again(self, realm: str) -> None:
+        """Another node of this realm has gone. Begin what it has stored for that realm, with which this node
+        is linked, and may not have told."""
+        self.rosters.link_up(realm)
+        self.requests.settle(realm)
+        self.pasts.begin(realm)
+        self.mover.begin(realm)
+        self.handover.begin(realm)
+
     def unlinked_elsewhere(self, realm: str) -> None:
         """Another node has lost its link with that realm."""
         self.rosters.link_down(realm)

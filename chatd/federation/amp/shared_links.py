@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from chatd.base.errors import ChatError
 from chatd.base.isolation import guarded
+from chatd.base.timers import Timer
 from chatd.cluster.lease_keeper import LeaseKeeper
 from chatd.federation.amp.link_balance import LinkBalance
 from chatd.federation.amp.link_leases import LinkLeases
@@ -23,6 +24,7 @@ from chatd.service.context import Context
 from chatd.store import pasts
 
 FETCH_PAST = "fetch past"
+BETWEEN = 0.05  # seconds between two realms for which something is looked for
 UNDONE = "work for a realm was not begun"
 
 log = Logger()
@@ -56,12 +58,19 @@ class SharedLinks:
         news = context.news
         self._tell_work = news.direct_topic("link work", tuple[str, str], self._asked)
         self._tell_all = news.topic("links work", str, self._asked_all, lambda: None)
+        self._unseen: dict[
+            str, None
+        ] = {}  # realms for which a node that has gone may have stored work
+        self._looking = Timer(context.clock, self._look)
+        news.on_gone(self._gone)
 
     def start(self) -> None:
         self.leases.start()
         self._balance.start()
 
     async def stop(self) -> None:
+        self._looking.cancel()
+        self._unseen.clear()
         await self._balance.stop()
         await self.leases.stop()
         self.states.stop()
@@ -100,7 +109,7 @@ class SharedLinks:
 
     def leave(self, realm: str, work: str) -> bool:
         """Leave `work` to the node that links with a realm. Returns False if that is this one. If the node is
-        not told, it begins when it links again."""
+        not told, it begins when this one has gone, or when it links again."""
         peer = self._peers.get(realm)
         if peer is None or not self.has(peer):
             return False
@@ -123,6 +132,23 @@ class SharedLinks:
             for realm, peer in list(self._peers.by_key.items()):
                 if peer.owned:
                     guarded(UNDONE, do, realm)
+
+    def _gone(self, _node: str) -> None:
+        """A node has gone. What it has stored last for the realms of this one may not have been told."""
+        by_key = self._peers.by_key
+        self._unseen.update((key, None) for key, peer in by_key.items() if peer.owned)
+        self._looking.start(0)
+
+    def _look(self) -> None:
+        """Begin what waits for the next realm."""
+        if not self._unseen:
+            return
+        realm = next(iter(self._unseen))
+        del self._unseen[realm]
+        peer = self._peers.get(realm)
+        if peer is not None and peer.owned and peer.link is not None and peer.link.is_up:
+            guarded(UNDONE, self._federation.look_again, realm)
+        self._looking.start(BETWEEN)
 
     # The past of groups
 

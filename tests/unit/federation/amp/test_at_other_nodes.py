@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -164,6 +165,32 @@ class Work(AtOtherNodes):
         self.a.kill()
         self.b.realm.service.context.news.gone("a")
         self.assertEqual(self.b.federation.rosters._linked, set())
+
+    def test_node_dies_before_it_tells(self) -> None:
+        """What a node has stored for a realm, and could not tell before it died, is begun by the node with
+        the link."""
+        self.ana.creates("kita")
+        self.budi.does(ask.JoinGroup(parse_address("kita@realm1")))
+        self.network.advance(SOON + 1.0)
+        told: list[str] = []
+        begun: list[str] = []
+
+        async def note(realm: str, numbers: Sequence[tuple[int, int]]) -> None:
+            told.extend([realm] * len(numbers))
+
+        self.patch(self.two.federation.roster_copies, "told", note)
+        for part in ("pasts", "mover", "handover"):
+            self.patch(getattr(self.a.federation, part), "begin", begun.append)
+        self.ana.does(ask.PromoteMember(parse_address("kita"), parse_address("budi@realm2")))
+        self.b.kill()
+        self.network.advance(2 * SOON)
+        self.assertEqual((told, begun), ([], []))
+        self.a.realm.service.context.news.gone("b")
+        self.network.advance(2 * SOON)
+        self.assertEqual(
+            told, ["realm1"] * 2
+        )  # the number that it has already, and that of the new one
+        self.assertEqual(begun, ["realm2"] * 3)
 
     def test_renewed_links(self) -> None:
         """All nodes make their links anew, and wake realms that rest."""
