@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from chatd.base.isolation import guarded
 from chatd.base.timers import Timer
 from chatd.service.node_news import NodeNews
 
@@ -24,6 +25,7 @@ ANSWER = 256 << 10  # bytes that a node tells again at once
 ASK_EVERY = 0.5  # seconds between questions for the same
 ON_ITS_WAY = 5.0  # seconds that a question may take
 ASKS = 10  # then what is missing counts as lost
+UNUSED = "what another node tells was not used"
 MAX_WAITING = 2000  # values of a node that wait for earlier ones
 FIRST = 1  # number
 UNKNOWN = 0  # the number that comes next of a node that was not heard before
@@ -123,7 +125,7 @@ class RepeatedTopic(Generic[T]):
         if news.number == heard.next and not heard.waiting:  # as nearly always
             heard.next += 1
             heard.asks = 0
-            self._apply(self._decode(news.value))
+            self._pass(news.value)
             return
         heard.waiting[news.number] = news.value
         if len(heard.waiting) > MAX_WAITING:
@@ -151,7 +153,11 @@ class RepeatedTopic(Generic[T]):
         while (value := heard.waiting.pop(heard.next, None)) is not None:
             heard.next += 1
             heard.asks = 0
-            self._apply(self._decode(value))
+            self._pass(value)
+
+    def _pass(self, value: msgspec.Raw) -> None:
+        """Apply a value. One that can't be used does not stop those that wait behind it."""
+        guarded(UNUSED, lambda: self._apply(self._decode(value)))
 
     def _doubt(self, node: str) -> None:
         """Something that the node has told may be lost, or nothing was heard of it yet."""

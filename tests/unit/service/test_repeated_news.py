@@ -25,7 +25,13 @@ class Repeated(SynchronousTestCase):
         bus = MemoryBus(name, self.all)
         news = NodeNews(bus, self.clock)
         news.start = start
-        return bus, RepeatedTopic(news, "numbers", int, heard.append)
+
+        def hear(value: int) -> None:
+            if value < 0:
+                raise ValueError
+            heard.append(value)
+
+        return bus, RepeatedTopic(news, "numbers", int, hear)
 
     def wait(self, seconds: float = ASK_EVERY) -> None:
         """Let what nodes tell each other later arrive."""
@@ -106,6 +112,24 @@ class Repeated(SynchronousTestCase):
         self.one.tell(31)
         self.wait()
         self.assertEqual(self.heard[-2:], [29, 31])
+
+    def test_unusable(self) -> None:
+        """A value that can't be used does not keep others behind it, also of a node that is dead."""
+        for is_dead in (False, True):
+            with self.subTest(is_dead):
+                self.heard.clear()
+                self.one.tell(0)
+                self.other_bus.lost = True
+                self.lose(1)
+                for value in (-1, 2):
+                    self.one.tell(value)
+                self.other_bus.lost = False
+                if is_dead:
+                    self.two._news.gone("one")
+                else:
+                    self.wait()
+                self.assertEqual(self.heard, [0, 2] if is_dead else [0, 1, 2])
+                self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_many_wait(self) -> None:
         """The number of values that wait for an earlier one is limited."""
