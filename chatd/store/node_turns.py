@@ -155,7 +155,8 @@ class NodeTurns(WriterTurns):
     def was_committed(self, connection: Connection) -> bool | None:
         last = self._last
         if last is None:
-            return True  # there was nothing to store
+            # There was nothing to store; or the node has not joined yet, and nothing was counted.
+            return True if self.node else None
         fetch(connection, _LIMIT, (str(LOOKS_FOR),))
         found = fetch(connection, _COMMITS, (last.node,))
         if found:

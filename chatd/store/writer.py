@@ -128,10 +128,14 @@ class Writer:
         return 0.0 if self._left else None
 
     def give_up(self) -> list[Outcome]:
-        """Refuse the jobs whose outcomes are not known yet."""
+        """Do the jobs that were left to a later transaction, and refuse those whose outcomes are not known
+        yet. Returns the outcomes."""
+        outcomes: list[Outcome] = []
+        while self._left and not self._unanswered:
+            outcomes += self.commit([])
         waiting: list[Job | Outcome] = [*self._unanswered, *self._left]
         self._unanswered, self._left = [], []
-        return self._refuse(waiting, StorageFailed()) if waiting else []
+        return [*outcomes, *self._refuse(waiting, StorageFailed())] if waiting else outcomes
 
     def _commit(self, jobs: Sequence[Job], may_be_beside: bool = True) -> list[Outcome]:
         """As `commit`.

@@ -87,6 +87,14 @@ class LostAnswers(LosingCase):
         self.assertEqual(self.one.writer.commit([read]), [])
         self.assertEqual([outcome.value for outcome in self.one.writer.commit([])], [5])
 
+    def test_before_it_has_joined(self) -> None:
+        """A node without a count can't know, and says so."""
+        assert self.one.writer.turns is not None
+        self.one.writer.turns.node = 0
+        self.lose(self.one, lambda raw: raw.rollback())
+        self.submit(self.one, "b")
+        self.assertEqual(names(self.one.writer.commit([])), ["StorageFailed"])
+
     def test_others_meanwhile(self) -> None:
         """It does not matter what other nodes have stored since."""
         self.lose(self.one, lambda raw: raw.commit())

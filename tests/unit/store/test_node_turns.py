@@ -373,6 +373,18 @@ class StoringBeside(NodesCase):
         order = [text for _, text, place in sorted(texts) if place == 7]
         self.assertEqual(order[-4:], ["b", "c", "d", "e"])
 
+    def test_left_at_the_end(self) -> None:
+        """A node that ends stores what it has left before."""
+        self.make_heads()
+        self.hold(self.one)
+        thread, _ = self.in_thread(self.batch, self.one, 7, "b")
+        self.assertTrue(self.storing.wait(20))
+        self.assertEqual(self.submit(self.two, (7, "c"), (8, "c")), [(8, 3)])
+        self.held.set()
+        thread.join(20)
+        self.assertEqual([each.value.seq for each in self.two.writer.give_up()], [6])
+        self.assertEqual(self.two.writer.give_up(), [])
+
     def test_not_left_for_good(self) -> None:
         """After some attempts a node waits for what it has left."""
         self.make_heads()
