@@ -34,12 +34,14 @@ class OutcomeWaiters:
     def __contains__(self, number: int) -> bool:
         return number in self._waiters
 
-    def add(self, number: int, waiter: OnOutcome) -> None:
+    def add(self, number: int, waiter: OnOutcome, patience: float = PATIENCE) -> None:
+        """Let `waiter` wait for the outcome for `patience` seconds. One that was added after another with
+        more patience may wait as long."""
         self._waiters[number] = waiter
         deadlines = self._deadlines
         if not deadlines:
-            self._timer.start(PATIENCE)
-        deadlines.append((self._clock.seconds() + PATIENCE, number))
+            self._timer.start(patience)
+        deadlines.append((self._clock.seconds() + patience, number))
 
     def claim(self, number: int) -> OnOutcome | None:
         """Take out the waiter of a parcel, if there is one. The caller calls it, and nobody else does."""

@@ -14,12 +14,14 @@ from chatd.base.cache import Cache
 from chatd.federation.amp.link_leases import LinkLeases
 from chatd.federation.amp.link_states import LinkStates
 from chatd.federation.amp.peers import Peer, PeerTable
+from chatd.federation.outcome_waiters import PATIENCE
 from chatd.federation.parcels import Verdict
 from chatd.federation.refusals import refusal, verdict_of
 from chatd.federation.returning_posts import ReturningPosts
 from chatd.service.context import Context
 from chatd.service.remote import QUEUED, DeliveryOutcome, OnOutcome
 
+MARGIN = 1.0  # seconds that the outcome may take over the bus
 MAX_WAITING = 10_000  # parcels of other nodes for which senders wait
 
 
@@ -74,7 +76,8 @@ class NodeParcels:
         if self._states.told_owner(peer.known.key) is None:
             on_outcome(QUEUED)
             return
-        peer.delivery.waiters.add(number, on_outcome)
+        # The other node tells what it knows after PATIENCE: perhaps that only the file is missing.
+        peer.delivery.waiters.add(number, on_outcome, PATIENCE + MARGIN)
         self._tell_owner(StoredElsewhere(peer.known.key, number, waits=True))
 
     def post(self, realm: str, number: int) -> None:

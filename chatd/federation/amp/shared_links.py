@@ -58,9 +58,8 @@ class SharedLinks:
         news = context.news
         self._tell_work = news.direct_topic("link work", tuple[str, str], self._asked)
         self._tell_all = news.topic("links work", str, self._asked_all, lambda: None)
-        self._unseen: dict[
-            str, None
-        ] = {}  # realms for which a node that has gone may have stored work
+        # Realms for which a node that has gone may have stored something
+        self._unseen: dict[str, None] = {}
         self._looking = Timer(context.clock, self._look)
         news.on_gone(self._gone)
 

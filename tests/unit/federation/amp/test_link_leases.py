@@ -9,7 +9,10 @@ from sqlalchemy import Connection
 from chatd.base.errors import UnknownUser
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
+from chatd.federation.amp.node_parcels import MARGIN
+from chatd.federation.outcome_waiters import PATIENCE
 from chatd.service.paced_read import BETWEEN
+from chatd.service.remote import DELIVERED, QUEUED, DeliveryOutcome, OnOutcome
 from chatd.simulate.people import Person
 from chatd.store import peers
 from chatd.store.peers import KnownPeer
@@ -116,6 +119,25 @@ class Links(NodesTestCase):
         self.network.settle()
         found = sorted((each.error.code if each.error else "", each.queued) for each in outcomes)
         self.assertEqual(found, [("", False), ("unknown-user", False)])
+
+    def test_late_outcome(self) -> None:
+        """The sender waits until the linked node tells the outcome, which may come as late as it can."""
+        far, near = (node.realm.directory.peers.by_key["realm2"] for node in (self.a, self.b))
+
+        def hold(number: int, on_outcome: OnOutcome, _soon: bool) -> None:
+            far.delivery.waiters.add(number, on_outcome, PATIENCE + 0.2)  # as the bus takes time
+            far.delivery.waiters.hold((number,), DELIVERED)  # the realm does not fetch the file
+
+        self.patch(far.delivery, "dispatch_elsewhere", hold)
+        outcomes: list[DeliveryOutcome] = []
+        shared: Any = self.b.realm.directory._shared
+        shared.parcels.dispatch(near, 7, outcomes.append)
+        self.network.advance(PATIENCE + 0.5)
+        self.assertEqual(outcomes, [DELIVERED])
+        self.a.bus.lost = True
+        shared.parcels.dispatch(near, 8, outcomes.append)
+        self.network.advance(PATIENCE + MARGIN + 0.5)
+        self.assertEqual(outcomes, [DELIVERED, QUEUED])
 
     def test_paused_owner(self) -> None:
         """A node that does not know yet that another one has its lease removes nothing from the outbox."""
