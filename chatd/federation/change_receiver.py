@@ -31,7 +31,7 @@ from chatd.store import crossing
 from chatd.store.blocks import is_blocked
 from chatd.store.message_changes import ChangeResult, ChangeWriter, WantedChange
 from chatd.store.origins import Origin
-from chatd.store.parcel_stream import ParcelStream
+from chatd.store.parcel_stream import ParcelStream, StreamPlace
 from chatd.store.requests import is_strange
 
 # How far (ms) the time of a pin may be ahead. Each pin of a message is later than the one before, also if it
@@ -119,18 +119,18 @@ class ChangeReceiver:
         )
         size = cost_of_change(change)
         self._quotas.charge_bytes(realm, size)
-        making = self._database.run(self._make, stream, arrived)
+        making = self._database.run(self._make, stream.next(), arrived)
         return making.addCallbacks(
             self._made, self._not_made, (realm, size, parcel), {}, (realm, size)
         )
 
     def _make(
-        self, connection: Connection, stream: ParcelStream, arrived: ArrivedChange
+        self, connection: Connection, place: StreamPlace, arrived: ArrivedChange
     ) -> MadeHere | ChatError | None:
         """Runs in the writer's thread. Raises StorageFailed."""
         writers = self._writers
         refusals = writers.messages.refusals
-        return stream.run(refusals, arrived.origin, make, connection, writers.changes, arrived)
+        return place.run(refusals, make, connection, writers.changes, arrived)
 
     def _checked(self, realm: str, edit: Edit) -> Edit:
         check_text(edit.text)

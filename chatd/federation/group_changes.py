@@ -41,7 +41,7 @@ from chatd.store.bans import check_ban
 from chatd.store.lineage import check_home_now
 from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.new_entries import RemoteCopies
-from chatd.store.parcel_stream import ParcelStream
+from chatd.store.parcel_stream import ParcelStream, StreamPlace
 from chatd.store.roster import Roster
 
 log = Logger()
@@ -111,17 +111,17 @@ class GroupChanges:
             self._messages.check_text(wanted.text)
         size = cost_of_change(wanted)
         self._quotas.charge_bytes(realm, size)
-        making = self._database.run(self._make_in_order, stream, change)
+        making = self._database.run(self._make_in_order, stream.next(), change)
         return making.addCallbacks(
             self._made, self._not_made, (change, realm, size), {}, (realm, size)
         )
 
     def _make_in_order(
-        self, connection: Connection, stream: ParcelStream, change: EntryChange
+        self, connection: Connection, place: StreamPlace, change: EntryChange
     ) -> ChangeResult | ChatError | None:
         """As `make_now`. Raises StorageFailed if an earlier job of the stream could not be done."""
         refusals = self._writers.messages.refusals
-        return stream.run(refusals, change.wanted.origin, self.make_now, connection, change)
+        return place.run(refusals, self.make_now, connection, change)
 
     def make_now(
         self, connection: Connection, change: EntryChange

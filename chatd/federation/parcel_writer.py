@@ -28,7 +28,7 @@ from chatd.store.arrivals import Announced, Welcome
 from chatd.store.files import Owner
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry, stored_places
-from chatd.store.parcel_stream import ParcelStream
+from chatd.store.parcel_stream import ParcelStream, StreamPlace
 from chatd.store.sent_files import posted
 
 # Why this realm has not got a file of a group elsewhere, which it does not take
@@ -111,14 +111,14 @@ class ParcelWriter:
             self._quotas.give_back(realm, [each.new for each in arrived])
             return failure
 
-        stored = self._database.run(self._receive, [each.new for each in arrived], stream)
+        stored = self._database.run(self._receive, [each.new for each in arrived], stream.next())
         return stored.addCallbacks(kept, failed)
 
     def _receive(
-        self, connection: Connection, items: Sequence[NewMessage], stream: ParcelStream
+        self, connection: Connection, items: Sequence[NewMessage], place: StreamPlace
     ) -> list[Stored | KnownEntry | Failure]:
         """Store messages. Runs in the writer's thread."""
-        return self._messages.receive(connection, items, stream)
+        return self._messages.receive(connection, items, place)
 
     def _told(self, arrived: Arrived, place: Stored) -> Verdict:
         """As `_tell`, but never raises, because the message is on disk and must be acknowledged."""
@@ -233,10 +233,12 @@ class ParcelWriter:
         stream: ParcelStream,
         add: Callable[[Connection], Attachment],
     ) -> Verdict:
+        at = stream.next()
+
         def job(connection: Connection) -> tuple[NewMessage, Stored | KnownEntry, Attachment]:
             file = add(connection)
             new = msgspec.structs.replace(arrived.new, attachment_id=file.id)
-            place = self._receive(connection, [new], stream)[0]
+            place = self._receive(connection, [new], at)[0]
             if isinstance(place, Failure):
                 place.raiseException()
             return new, place, file

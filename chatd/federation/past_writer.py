@@ -15,7 +15,7 @@ from chatd.federation.parcels import Direct, Post, Relay, Verdict
 from chatd.store.arrivals import Announced, Welcome
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry, stored_places
-from chatd.store.parcel_stream import ParcelStream
+from chatd.store.parcel_stream import StreamPlace
 from chatd.store.past_messages import place_message
 from chatd.store.pasts import is_last
 
@@ -36,7 +36,7 @@ class PastWriter(ParcelWriter):
         ]
 
     def _receive(
-        self, connection: sa.Connection, items: Sequence[NewMessage], _stream: ParcelStream
+        self, connection: sa.Connection, items: Sequence[NewMessage], _place: StreamPlace
     ) -> list[Stored | KnownEntry | Failure]:
         return self.place(connection, items)  # what comes again is recognised
 

@@ -39,7 +39,7 @@ from chatd.federation.refusals import verdict_of
 from chatd.files.disk_space import DiskSpace
 from chatd.service.context import Context
 from chatd.store.origins import Origin, stored_anywhere
-from chatd.store.parcel_stream import ParcelStream
+from chatd.store.parcel_stream import ParcelStream, StreamPlace
 from chatd.store.requests import NewRequest
 
 # Parcels whose jobs do not check their place in the stream. Entries that are no messages are like them. Read
@@ -263,14 +263,14 @@ class Receiver:
         """Wait until what came before on the stream is on disk. Raises StorageFailed if that fails, or what a
         parcel of this batch failed with."""
         try:
-            await self._database.run(self._check_stored, submission.stream)
+            await self._database.run(self._check_stored, submission.stream.next())
         except StorageFailed:
             await _all_of(submission.verdicts)
             raise
 
-    def _check_stored(self, _connection: Connection, stream: ParcelStream) -> None:
+    def _check_stored(self, _connection: Connection, place: StreamPlace) -> None:
         """Runs in the writer's thread, after the jobs of the parcels before. Raises StorageFailed."""
-        stream.check(self._messages.refusals, None)
+        place.check(self._messages.refusals)
 
     async def _refuse(
         self,

@@ -298,7 +298,7 @@ class ReturnReceiver:
                 realm, Arrived(new, target), parcel, stream, Owner(account.id)
             )
             return
-        [place] = await self._database.run(self._writers.messages.receive, [new], stream)
+        [place] = await self._database.run(self._writers.messages.receive, [new], stream.next())
         if isinstance(place, Stored) and not parcel.is_blank:
             self._fan_out.tell(place, new, target, None, None)
 

@@ -64,10 +64,10 @@ class MessageRequests:
     ) -> Deferred[RequestOutcome]:
         """Store a request, and tell the account if it sees it. Unless `allowed`, new requests are refused.
         Errs with RequestPending, StorageFailed."""
-        messages, origin, now = self._messages, new.new.origin, self._context.now()
+        messages, now, place = self._messages, self._context.now(), stream.next()
         ask = partial(store.ask, receive=messages.receive, request=new, now=now, allowed=allowed)
         storing: Deferred[StoredRequest | RequestPending | RequestOutcome] = self._database.run(
-            lambda connection: stream.run(messages.refusals, origin, ask, connection)
+            lambda connection: place.run(messages.refusals, ask, connection)
         )
         return storing.addCallback(self._told)
 

@@ -34,7 +34,7 @@ from chatd.store.once import store_once
 from chatd.store.origins import KnownEntry, Origin, stored_places
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.outcomes import take_pending
-from chatd.store.parcel_stream import ParcelStream
+from chatd.store.parcel_stream import StreamPlace
 from chatd.store.pasts import await_message
 from chatd.store.rerouted import Rerouted
 from chatd.store.row_inserter import RowInserter
@@ -107,15 +107,15 @@ class MessageWriter:
         self,
         connection: Connection,
         items: Sequence[NewMessage],
-        stream: ParcelStream | None = None,
+        place: StreamPlace | None = None,
     ) -> list[Stored | KnownEntry | Failure]:
         """As `send`, for those of `items` that were not stored before, by their origins.
 
-        Raises StorageFailed if an earlier item of `stream` could not be stored.
+        Raises StorageFailed if an earlier job of the stream in which this one has its `place` has failed.
         """
-        if stream is None:
+        if place is None:
             return self._receive(connection, items)
-        return stream.run(self.refusals, items[0].origin, self._receive, connection, items)
+        return place.run(self.refusals, self._receive, connection, items)
 
     def _receive(
         self, connection: Connection, items: Sequence[NewMessage]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.python.failure import Failure
 
 from chatd.base.errors import StorageFailed
 from chatd.commands import values as ask
 from chatd.federation.parcels import Joined, Parcel, Relay, Removed
+from chatd.store.new_entries import NewMessage
 from chatd.store.parcel_stream import ParcelStream
 from tests.unit.federation.test_receive import InboundTestCase
 
@@ -86,3 +90,69 @@ class OrderTestCase(InboundTestCase):
         self.assertEqual(self.ana.mine(), ["bagan@realm2"])
         self.one.receives("realm2", self.text, removed)
         self.assertEqual(self.ana.mine(), [])
+
+
+class RepeatedTestCase(InboundTestCase):
+    """One of the jobs of a transaction fails, so all of them run again."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ana.has_asked_for("bagan@realm2")
+        self.says(Joined("bagan", 5, "ana", 10))
+        signer = self.signers["realm2"]
+        self.texts = [
+            (seq, Relay(signer.says(f"{seq}", home="realm2", group=5), "bagan", 5, seq))
+            for seq in (11, 12, 13, 14)
+        ]
+
+    def fails(self, *times: int) -> None:
+        """Let the runs of jobs with these numbers fail. Each run counts, also of a job that runs again."""
+        writer, count = self.one.service.context.writers.messages, 0
+        usual = writer._receive
+
+        def receive(connection: Any, items: Sequence[NewMessage]) -> object:
+            nonlocal count
+            count += 1
+            if count in times:
+                raise StorageFailed
+            return usual(connection, items)
+
+        self.patch(writer, "_receive", receive)
+
+    def results(self) -> list[str]:
+        """Receive one text in each batch of a stream, all in one transaction. Returns the name of the error
+        of each batch, or ""."""
+        stream, receiver = ParcelStream(), self.one.federation.receiver
+        receiving = [
+            Deferred.fromCoroutine(receiver.receive("realm2", [each], stream))
+            for each in self.texts
+        ]
+        gathered = DeferredList(receiving, consumeErrors=True)
+        self.network.settle()
+        return [
+            type(result.value).__name__ if isinstance(result, Failure) else ""
+            for _, result in self.successResultOf(gathered)
+        ]
+
+    def log(self) -> list[tuple[int, str | None]]:
+        """The seqs and texts of the group that ana has."""
+        entries = [each.entry for each in self.ana.does(ask.SyncLog(1, 0)).items]
+        return [(each.seq, each.text) for each in entries]
+
+    def test_later_job(self) -> None:
+        """What came before the job that was to blame is stored before it."""
+        self.fails(3)
+        self.assertEqual(self.results(), [""] * 4)
+        self.assertEqual(self.log(), [(11, "11"), (12, "12"), (13, "13"), (14, "14")])
+
+    def test_again(self) -> None:
+        """If that job fails again, what came before it is stored, and nothing that came after it."""
+        self.fails(3, 6)
+        self.assertEqual(self.results(), ["", "", *["StorageFailed"] * 2])
+        self.assertEqual(self.log(), [(11, "11"), (12, "12")])
+
+    def test_earlier_job(self) -> None:
+        """The second time, a job before it fails."""
+        self.fails(3, 5)
+        self.assertEqual(self.results(), ["", *["StorageFailed"] * 3])
+        self.assertEqual(self.log(), [(11, "11")])

@@ -16,6 +16,7 @@ from chatd.base.errors import StorageFailed
 from chatd.store import node_turns, nodes
 from chatd.store.jobs import Job, Outcome
 from chatd.store.new_entries import NewMessage
+from chatd.store.parcel_stream import ParcelStream
 from chatd.store.schema import messages, settings
 from chatd.store.schema import nodes as nodes_table
 from tests.support.writing_nodes import NOW, Node, NodesCase
@@ -150,6 +151,30 @@ class LostAnswers(LosingCase):
         self.submit(self.one, "b")
         self.assertEqual(names(self.one.writer.give_up()), ["StorageFailed"])
         self.assertEqual(self.one.writer.give_up(), [])
+
+
+class LostStreams(LosingCase):
+    def test_order(self) -> None:
+        """The connection is lost in the third of four messages of another realm. They run again, and none is
+        stored before those that came before it."""
+        stream, messages_of_one = ParcelStream(), self.one.writers.messages
+        usual = messages_of_one._receive
+
+        def receive(connection: Connection, items: list[NewMessage]) -> Any:
+            if items[0].text == "d":
+                self.patch(messages_of_one, "_receive", usual)
+                self.terminate(connection.connection.driver_connection)
+            return usual(connection, items)
+
+        self.patch(messages_of_one, "_receive", receive)
+        jobs = [
+            Job(Deferred(), messages_of_one.receive, ([new], stream.next()))
+            for number, text in enumerate("bcde", 1)
+            for new in [NewMessage(7, None, "cy@far", NOW, text, origin=("far", number))]
+        ]
+        self.assertEqual(names(self.one.writer.commit(jobs)), [""] * 4)
+        found = sorted(self.rows(messages.c.seq, messages.c.text))
+        self.assertEqual([text for _, text in found], ["a", "b", "c", "d", "e"])
 
 
 class SlowJobs(LosingCase):
