@@ -55,7 +55,7 @@ class IBus(Interface):
         Never waits and never fails; a message that can't be sent is lost."""
 
     def send(node: str, message: bytes) -> None:
-        """Tell one node, and no others. As `publish`, but nobody is told if it is lost. It comes before what
+        """Tell one node, and no others. As `publish`, but no gap is told if it is lost. It comes before what
         is published later, if both arrive, and may overtake what was published before."""
 
     def on_message(then: Callable[[str, bytes], None]) -> None:

@@ -11,7 +11,7 @@ from chatd.cluster.frames import BusFrame
 
 # Seconds without a frame (twelve heartbeats), and seconds between two gaps that are told of a silent node
 SILENT_AFTER = 3.0
-FORGOTTEN_AFTER = 60.0  # seconds; a silent node that nobody expects
+FORGOTTEN_AFTER = 60.0  # seconds; a silent node that is not expected
 MAX_HEARD = 1000  # nodes; beyond it, the one that was heard longest ago is forgotten
 UNKNOWN = 0  # the start of a node that was not heard yet; no node has it
 
@@ -25,7 +25,7 @@ class Hearing(Enum):
 
 class HeardNode(msgspec.Struct):
     """`next` is the number of the next message of the node's start. `at` is when it was heard, and `due` when
-    a gap is to be told unless it is heard. `is_expected` says whether somebody knows that it lives."""
+    a gap is to be told unless it is heard. `is_expected` says whether the node is known to live."""
 
     at: float
     due: float

@@ -136,7 +136,7 @@ class LeaseKeeper:
         self._work.wake()
 
     async def hand_over(self, lease: KeptLease, node: int) -> None:
-        """Give a lease to the node with that id, which wants it. This one goes on to want it, and gets it
+        """Give a lease to the node with that id, which wants it. This one still wants it, and gets it
         back if that node dies. Raises StorageFailed; then the lease is lost until it is asked for again."""
         epoch = lease.epoch
         if epoch is None:
@@ -171,7 +171,7 @@ class LeaseKeeper:
         now = int(self._wall() * 1000)
         report = await self._database.run_apart(_tend_all, node, wanted, released, now)
         if self._node != node:
-            return 0.0  # what was renewed meanwhile belongs to nobody any more
+            return 0.0  # what was renewed meanwhile is not held any more
         self._released -= released
         if began + ACTS_FOR <= self._clock.seconds():
             return RETRY  # the answer comes too late

@@ -12,7 +12,7 @@ from chatd.cluster.bus import BusCounts, IBus
 
 @implementer(IBus)
 class LocalBus:
-    """There is nobody to tell anything, and nobody to hear."""
+    """There are no other nodes to tell anything, and none to hear."""
 
     def __init__(self) -> None:
         self.counts = BusCounts()

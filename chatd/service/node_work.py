@@ -43,7 +43,7 @@ class NodeWork:
         self._looking = PacedRead(news, news.clock, what, self._look)
         look = self._looking.wake
         self._tell = news.topic("work for accounts", tuple[str, int], self._told, look)
-        news.on_gone(lambda _node: look())  # it may have told nobody what it has stored
+        news.on_gone(lambda _node: look())  # it may not have told what it has stored
 
     def add(self, name: str, kind: WorkKind) -> None:
         """Add a kind of work."""
@@ -78,7 +78,7 @@ class NodeWork:
         """Another node does it."""
         self.is_here = False
         for kind in self._kinds.values():
-            guarded("work for accounts goes on beside that of another node", kind.suspend)
+            guarded("work was not suspended, and another node does it too", kind.suspend)
 
     def claim(self, name: str, account_id: int) -> bool:
         """Something is to be done for an account, and that is stored. Returns whether this node does it; if

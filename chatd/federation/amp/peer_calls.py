@@ -65,7 +65,7 @@ class PeerCalls:
         self.tell(wire.RosterChangedCommand, listed=encode(numbers))
 
     def type(self, sender: str, to: str) -> None:
-        """Tell the other realm that somebody is writing, if it takes that."""
+        """Tell the other realm that a user is writing, if it takes that."""
         self.tell(wire.TypingCommand, sender=sender, to=to)
 
     def profile_changed(self, user: str) -> None:
