@@ -35,9 +35,8 @@ READ_AT_ONCE = 100  # groups
 MAX_HELD = 2000  # pushes that wait; beyond it, those of the group that has most of them are dropped
 PATIENCE = 5.0  # seconds
 RETRY = 0.5  # seconds after which a failed query is tried again
-MAX_ROUNDS = (
-    3  # queries in a row that let nothing be pushed, after which the next one waits as well
-)
+# Queries in a row that let nothing be pushed, after which the next one waits as well
+MAX_ROUNDS = 3
 
 log = Logger()
 

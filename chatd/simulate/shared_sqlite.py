@@ -48,9 +48,8 @@ class SerialTurns(WriterTurns):
         self._seen: list[tuple[int, int]] | None = None
         self._connection: Any = None
         self._changes = 0
-        self._last: tuple[int, int] | None = (
-            None  # the node, and its count, of this turn's transaction
-        )
+        # The node, and its count, of this turn's transaction
+        self._last: tuple[int, int] | None = None
 
     def begin(self, connection: Connection, beside: bool) -> bool:
         raw: Any = connection.connection.driver_connection

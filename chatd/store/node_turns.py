@@ -110,9 +110,8 @@ class NodeTurns(WriterTurns):
         self._step = TURN
         self._connection: Any = None
         self._server = ""  # when it was started
-        self._last: CountedCommit | None = (
-            None  # the transaction of this turn; None: it changes nothing
-        )
+        # The transaction of this turn; None: it changes nothing
+        self._last: CountedCommit | None = None
 
     def begin(self, connection: Connection, beside: bool) -> bool:
         raw: Any = connection.connection.driver_connection
