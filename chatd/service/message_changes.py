@@ -19,6 +19,7 @@ from chatd.service.context import Context
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.group_log import HOME
 from chatd.service.mentions import Mentions
+from chatd.service.moderation_audit import BegunAct, ModerationAudit
 from chatd.service.mutes import CheckMute
 from chatd.service.presence import IListener, LogPlace, Presence
 from chatd.service.quotas import MessageQuotas, cost_of_change
@@ -27,15 +28,10 @@ from chatd.service.request_answers import AcceptedRequest
 from chatd.service.target_finder import TargetFinder
 from chatd.service.targets import Target
 from chatd.store import pinned as pinned_store
-from chatd.store.audit import DONE, AuditEntry, add_entry
-from chatd.store.crossing import is_author
 from chatd.store.deletion_pages import DeletedPage, delete_messages
 from chatd.store.lineage import check_home_now
-from chatd.store.message_changes import NOTHING, ChangeResult, WantedChange
+from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.new_entries import RemoteCopies
-from chatd.store.reports import close_reports_of
-
-DELETE = "delete"  # the verb, in the audit log
 
 log = Logger()
 
@@ -75,6 +71,7 @@ class MessageChanges:
         self._quotas = quotas
         self._forwarder = forwarder
         self._erased = erased
+        self._audit = ModerationAudit(context.database)
         self._mentions = Mentions(context, finder.accounts, finder.rosters)
         self._check_mute: CheckMute = lambda _key, _group, _name: None
 
@@ -130,9 +127,9 @@ class MessageChanges:
             elsewhere=target.home is not None,
         )
         with self._charged(wanted, account, target):
-            result = await self.make(wanted, target)
+            result, asked = await self._make(wanted, target)
         self.publish(result, target, origin)
-        receipt = await self.forward(result, target, seq)
+        receipt = await self._audit.follow(asked, self.forward(result, target, seq))
         if isinstance(change, Edit):
             return msgspec.structs.replace(receipt, mentions=change.mentions)
         return receipt
@@ -167,7 +164,7 @@ class MessageChanges:
             elsewhere=target.home is not None,
             erases=True,
         )
-        result = await self.make(wanted, target)
+        result, _ = await self._make(wanted, target)
         self.publish(result, target, None)
         await self.forward(result, target, seq)
 
@@ -183,27 +180,31 @@ class MessageChanges:
         copies = 1 if wanted.elsewhere else 1 + len(target.realms)
         return self._quotas.charged(account.id, cost_of_change(change) * copies, wanted.at)
 
-    async def make(self, wanted: WantedChange, target: Target) -> ChangeResult:
+    async def _make(
+        self, wanted: WantedChange, target: Target
+    ) -> tuple[ChangeResult, BegunAct | None]:
         """Store a change. In a conversation with a person of another realm, it accepts their request. If a
-        moderator deletes a message of somebody else in this realm, the audit log has that, and the reports of
-        the message are closed. Raises as ChangeWriter.make."""
+        moderator deletes a message of somebody else, the audit log has that: see ModerationAudit. Raises as
+        ChangeWriter.make."""
         answers = self._finder.directs.answers
         is_answer = (
             target.group is None and target.realms and not isinstance(wanted.change, Deletion)
         )
 
-        def job(connection: Connection) -> tuple[ChangeResult, AcceptedRequest | None]:
+        def job(
+            connection: Connection,
+        ) -> tuple[ChangeResult, BegunAct | None, AcceptedRequest | None]:
             accepted = None
             if is_answer:
                 accepted = answers.accept(connection, wanted.author, key_of(target.name))
             result = self.make_now(connection, wanted, target)
-            _note_moderation(connection, wanted, target, result)
-            return result, accepted
+            asked = self._audit.note(connection, wanted, target, result)
+            return result, asked, accepted
 
-        result, accepted = await self._database.run(job)
+        result, asked, accepted = await self._database.run(job)
         if accepted is not None:
             answers.accepted(accepted)
-        return result
+        return result, asked
 
     def make_now(
         self, connection: Connection, wanted: WantedChange, target: Target
@@ -277,20 +278,3 @@ class MessageChanges:
         if target is None:
             return ()
         return await self._database.read(pinned_store.pinned, account, target.conversation)
-
-
-def _note_moderation(
-    connection: Connection, wanted: WantedChange, target: Target, result: ChangeResult
-) -> None:
-    """In the transaction of a deletion: if it is that of a moderator, note what `admin message delete` notes.
-    What the home of a group elsewhere decides is not this realm's."""
-    if not (wanted.moderator and isinstance(wanted.change, Deletion)) or wanted.elsewhere:
-        return
-    place = wanted.conversation, wanted.seq
-    if is_author(connection, *place, wanted.author.id):
-        return
-    closed = close_reports_of(connection, *place)
-    if result != NOTHING or closed:
-        about = target.group or str(wanted.conversation), f"seq={wanted.seq}"
-        entry = AuditEntry(wanted.at, wanted.author.name, DELETE, *about)
-        add_entry(connection, entry, DONE)

@@ -70,4 +70,33 @@ class RefusedDeletionTestCase(LinkedTestCase):
         self.network.settle()
         (refused,) = deleted
         self.assertIsInstance(getattr(refused, "value", refused), NotYours)
+        self.assertEqual(self.audited(), ["not-yours"])
         self.assertEqual(self.seen(), [("satu", ())] * 2)
+
+    def audited(self) -> list[str]:
+        """The outcomes of what citra has deleted as a moderator."""
+        found, _ = self.network.result(
+            Deferred.fromCoroutine(self.two.realm.service.audit.list(10, None))
+        )
+        seq = self.message.seq
+        about = "citra", "delete", "bagan@realm1", f"seq={seq}"
+        acts = [each for each in found if each.act == "delete"]
+        for each in acts:
+            self.assertEqual((each.actor, each.act, each.target, each.detail), about)
+        return [each.outcome for each in acts]
+
+    def test_audited(self) -> None:
+        """The audit log of a moderator's realm has what they ask the home to delete of others: that it has
+        begun while the home is away, and that it is done once the home, where they are an admin, has made
+        it."""
+        self.network.result(Deferred.fromCoroutine(make_operator(self.two.realm, "citra")))
+        waits = self.citra.does(ask.DeleteMessage(PLACE, self.message.seq))
+        self.assertIn("once it is linked", waits.message)
+        self.assertEqual(self.audited(), ["begun"])
+        self.assertEqual(self.seen(), [("satu", ())] * 2)
+        bagan = parse_address("bagan")
+        self.ana.does(ask.PromoteMember(bagan, parse_address("citra@realm2")))
+        self.network.settle()
+        self.citra.does(ask.DeleteMessage(PLACE, self.message.seq))
+        self.assertEqual(self.audited(), ["done", "begun"])
+        self.assertEqual(self.seen(), [(None, ())] * 2)

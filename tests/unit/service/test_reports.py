@@ -16,7 +16,7 @@ from chatd.base.events import Deleted
 from chatd.base.model import Account
 from chatd.base.names import Address, Place
 from chatd.base.principals import Principal
-from chatd.service import message_changes
+from chatd.service import moderation_audit
 from chatd.service.audit import Act
 from chatd.service.message_changes import ChangeReceipt
 from chatd.store import reports as store
@@ -130,7 +130,7 @@ class ReportsTest(MessagesTestCase):
         def fail(*_about: object) -> None:
             raise StorageFailed
 
-        self.patch(message_changes, "add_entry", fail)
+        self.patch(moderation_audit, "add_entry", fail)
         self.assertIs(outcome_of(self.deleting(self.here, 1)), StorageFailed)
         self.assertEqual(self.queue(), [("Budi", "spam", "1")])
 
