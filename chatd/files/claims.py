@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import CancelledError, DeferredLock
 
 from chatd.base.cache import Cache
-
-if TYPE_CHECKING:
-    from chatd.files.incoming import Incoming
+from chatd.files.incoming import Incoming
+from chatd.files.store import IFileThreads, IPart
 
 MAX_DIGESTS = 256  # suspended files that can be resumed without reading them back
 
@@ -56,6 +54,28 @@ class PartClaims:
                 del self.locks[key]
 
         return release
+
+    async def resume(
+        self, key: str, threads: IFileThreads, part_of: Callable[[object], IPart]
+    ) -> Incoming:
+        """Claim a part, and read back what has arrived of it. `part_of` makes it, with its digest or None.
+        Raises as Incoming.read_back."""
+        close = await self.claim(key)
+        part = part_of(self.digests.pop(key))
+        incoming = self.active[key] = Incoming(threads, part, close)
+        try:
+            await incoming.read_back()
+        except CancelledError:
+            incoming.suspend()
+            raise
+        return incoming
+
+    async def forget(self, key: str, threads: IFileThreads, part_of: Callable[[], IPart]) -> None:
+        """Claim a part, and discard it."""
+        close = await self.claim(key)
+        incoming = Incoming(threads, part_of(), close)
+        incoming.abort()
+        await incoming.suspend()
 
     def claimed(self, prefix: str) -> set[str]:
         """The keys with this beginning that are claimed."""

@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 
 from chatd.base.attachments import Attachment
@@ -174,27 +174,16 @@ class Uploads:
         return path.relative_to(self.folder).as_posix()
 
     def resume(self, key: str, name: str, size: int) -> Deferred[Incoming]:
-        return Deferred.fromCoroutine(self._resume(checked(key), name, size))
+        def part(digest: object) -> PartialFile:
+            return self._part(key, name, size, digest)
 
-    async def _resume(self, key: str, name: str, size: int) -> Incoming:
-        close = await self._claims.claim(key)
-        part = self._part(key, name, size, self._claims.digests.pop(key))
-        incoming = self._claims.active[key] = Incoming(self, part, close)
-        try:
-            await incoming.read_back()
-        except CancelledError:
-            incoming.suspend()
-            raise
-        return incoming
+        return Deferred.fromCoroutine(self._claims.resume(checked(key), self, part))
 
     def forget(self, key: str) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._forget(checked(key)))
+        def part() -> PartialFile:
+            return self._forgotten(key)
 
-    async def _forget(self, key: str) -> None:
-        close = await self._claims.claim(key)
-        incoming = Incoming(self, self._forgotten(key), close)
-        incoming.abort()
-        await incoming.suspend()
+        return Deferred.fromCoroutine(self._claims.forget(checked(key), self, part))
 
     def _part(self, key: str, name: str, size: int, digest: Any = None) -> PartialFile:
         path = self._incoming / f"{key}.part"

@@ -26,7 +26,7 @@ from itertools import count, groupby, islice
 from pathlib import Path
 from typing import IO, Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -169,32 +169,21 @@ class ObjectStore:
         return unique_name(name, at, self._random_bytes(6).hex())
 
     def resume(self, key: str, name: str, size: int) -> Deferred[Incoming]:
-        return Deferred.fromCoroutine(self._resume(checked(key), name, size))
+        def part(digest: object) -> ObjectPart:
+            return self._part(key, name, size, digest)
 
-    async def _resume(self, key: str, name: str, size: int) -> Incoming:
-        close = await self._claims.claim(key)
-        digest = self._claims.digests.pop(key)
-        known = digest if isinstance(digest, ObjectDigest) else None
-        part = ObjectPart(
-            self._place(_place_of(key), self._new_name), name, size, resumable=True, digest=known
-        )
-        incoming = self._claims.active[key] = Incoming(self._remote, part, close)
-        try:
-            await incoming.read_back()
-        except CancelledError:
-            incoming.suspend()
-            raise
-        return incoming
+        return Deferred.fromCoroutine(self._claims.resume(checked(key), self._remote, part))
 
     def forget(self, key: str) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._forget(checked(key)))
+        def part() -> ObjectPart:
+            return self._part(key, key, 0)
 
-    async def _forget(self, key: str) -> None:
-        close = await self._claims.claim(key)
-        part = ObjectPart(self._place(_place_of(key), self._new_name), key, 0, resumable=True)
-        incoming = Incoming(self._remote, part, close)
-        incoming.abort()
-        await incoming.suspend()
+        return Deferred.fromCoroutine(self._claims.forget(checked(key), self._remote, part))
+
+    def _part(self, key: str, name: str, size: int, digest: object = None) -> ObjectPart:
+        place = self._place(_place_of(key), self._new_name)
+        known = digest if isinstance(digest, ObjectDigest) else None
+        return ObjectPart(place, name, size, resumable=True, digest=known)
 
     def suspended(self, prefix: str) -> Deferred[dict[str, int]]:
         return self._remote.in_thread(self._find_parts, prefix, self.claimed(prefix))
