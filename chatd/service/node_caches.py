@@ -94,6 +94,7 @@ class NodeTable(Generic[K, R]):
         self._is_reading = False
         self._version = 0  # of what this node has changed
         self._retry = Timer(context.clock, self._begin)
+        context.news.on_end(self._retry.cancel)
         what = f"{name} that other nodes have changed were not read"
         news, clock = context.news, context.clock
         self._all = PacedRead(news, clock, what, self.read_all)
@@ -135,7 +136,8 @@ class NodeTable(Generic[K, R]):
                     await self._read_again(wanted)
                 except StorageFailed:
                     self._keys = {**dict.fromkeys(wanted), **self._keys}
-                    self._retry.start(RETRY)
+                    if not self._news.stopped:
+                        self._retry.start(RETRY)
                     raise
         finally:
             self._is_reading = False

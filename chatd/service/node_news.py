@@ -63,6 +63,7 @@ class NodeNews:
         self.start = 0  # of this node: a higher number at each start
         self._on_doubt: list[Callable[[str], object]] = []
         self._on_gone: list[Callable[[str], object]] = []
+        self._on_end: list[Callable[[], object]] = []
         self._looking = Timer(clock, self._look)
         bus.on_message(self._arrived)
         bus.on_gap(self._gap)
@@ -76,6 +77,12 @@ class NodeNews:
         """Notice nothing any more, and let nothing be read again."""
         self.stopped = True
         self._looking.cancel()
+        for then in self._on_end:
+            guarded("something is still to be read from the database", then)
+
+    def on_end(self, then: Callable[[], object]) -> None:
+        """Call `then` when nothing is to be read any more, to cancel its timers."""
+        self._on_end.append(then)
 
     @property
     def is_quiet(self) -> bool:

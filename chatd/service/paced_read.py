@@ -35,6 +35,7 @@ class PacedRead:
         self._free_at = 0.0
         self._is_reading = False
         self._again = False
+        news.on_end(self._timer.cancel)
 
     def wake(self) -> None:
         """Read now, or as soon as may be."""

@@ -98,6 +98,7 @@ class RepeatedTopic(Generic[T]):
         self._answer = news.direct_topic(f"{name} end", ToldAgain, self._answered)
         news.on_doubt(self._doubt)
         news.on_gone(self._gone)
+        news.on_end(self._end)
 
     def tell(self, value: T) -> None:
         """Tell the other nodes a value."""
@@ -169,6 +170,8 @@ class RepeatedTopic(Generic[T]):
             self._ask_again(node)
 
     def _ask_again(self, node: str) -> None:
+        if self._news.stopped:
+            return
         heard = self._nodes[node]
         heard.asks += 1
         if heard.asks > ASKS:
@@ -226,3 +229,8 @@ class RepeatedTopic(Generic[T]):
         for number in sorted(heard.waiting):
             heard.next = number
             self._pass_on(heard)
+
+    def _end(self) -> None:
+        """Ask for nothing any more."""
+        for heard in self._nodes.values():
+            heard.timer.cancel()

@@ -209,6 +209,17 @@ class Tables(SynchronousTestCase):
         self.clock.advance(10)
         self.assertEqual((self.database.asked, self.clock.getDelayedCalls()), ([], []))
 
+    def test_timers(self) -> None:
+        """The end cancels what is to be read later."""
+        self.there.reset()
+        self.database.asked.pop(0)[1].callback("")
+        self.there.reset()  # too soon after that
+        self.there.renew(1)
+        self.database.asked.pop(0)[1].errback(StorageFailed())
+        self.assertEqual(len(self.clock.getDelayedCalls()), 2)
+        self.there._news.end()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
 
 class Shared(TwoServices):
     """What one service changes is known to the other."""

@@ -66,6 +66,17 @@ class Repeated(SynchronousTestCase):
         self.wait()
         self.assertEqual(self.heard, [0, 1, 2])
 
+    def test_end(self) -> None:
+        """A node that ends does not ask again."""
+        self.other_bus.lost = True
+        self.lose(1)
+        self.one.tell(2)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.two._news.end()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.one.tell(3)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_lost_question(self) -> None:
         """The other direction is broken for a while, too."""
         self.one.tell(0)
