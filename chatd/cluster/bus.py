@@ -76,7 +76,8 @@ class IBus(Interface):
 
     def quiet_for() -> float:
         """The seconds since the node was heard that was not heard for the longest time. What nodes had
-        published before they were heard last has been passed on, or a gap was told."""
+        published before they were heard last has been passed on, or a gap was told. After a pause of this
+        node, the seconds since its begin, until what was on its way has arrived."""
 
     def delay() -> float | None:
         """How many seconds this node's own heartbeat took to come back, or has been under way if that is
@@ -84,7 +85,8 @@ class IBus(Interface):
 
 
 class IBusWire(Interface):
-    """Carries frames from this node to all nodes, itself included or not, or to one. It may lose frames."""
+    """Carries frames from this node to all nodes, itself included or not, or to one, which may be itself. It
+    may lose frames."""
 
     def start(
         node: str,

@@ -27,6 +27,9 @@ from chatd.cluster.heard_nodes import HeardNodes
 HEARTBEAT = 0.25
 LONE_HEARTBEAT = 1.0
 SOON = 0.01  # seconds; a heartbeat that is due so soon is sent at once
+# Seconds by which this node is late after a pause: its process was stopped, or had too much to do. What the
+# others have told meanwhile may still be on its way, although they are heard again.
+PAUSE = 0.5
 # Bytes that wait for the end of the turn of the reactor; beyond it, they are sent at once.
 MAX_WAITING = 256 << 10
 
@@ -51,6 +54,10 @@ class NumberedBus:
         self._flush = Timer(clock, self._send_waiting)
         self._beat = Timer(clock, self._beat_once)
         self._heard = HeardNodes()
+        self._beat_due = clock.seconds()
+        # When the last pause began, until a frame has come back that was sent to this node itself afterwards
+        self._paused_at: float | None = None
+        self._pauses = 0
         self._sent_at = 0.0  # when a frame for all nodes was sent last
         self._on_message: list[Callable[[str, bytes], None]] = []
         self._on_gap: list[Callable[[str], None]] = []
@@ -61,7 +68,11 @@ class NumberedBus:
     def start(self, node: str, start: int) -> None:
         self._node, self._start, self._started = node, start, True
         self._wire.start(node, self._arrived, self._send_heartbeat)
-        self._beat.start(HEARTBEAT)
+        self._start_beat(HEARTBEAT)
+
+    def _start_beat(self, seconds: float) -> None:
+        self._beat_due = self._clock.seconds() + seconds
+        self._beat.start(seconds)
 
     @property
     def _heartbeat(self) -> float:
@@ -117,7 +128,11 @@ class NumberedBus:
             self._tell_gap(node)  # the end of what it has published may be lost
 
     def quiet_for(self) -> float:
-        return self._heard.quiet_for(self._clock.seconds())
+        now = self._clock.seconds()
+        quiet = self._heard.quiet_for(now)
+        if self._paused_at is None or not len(self._heard):
+            return quiet
+        return max(quiet, now - self._paused_at)
 
     def delay(self) -> float | None:
         if self._echo_from is None or self._delay is None:
@@ -160,15 +175,29 @@ class NumberedBus:
 
     def _beat_once(self) -> None:
         now = self._clock.seconds()
+        self._notice_pause(now)
         left = self._sent_at + self._heartbeat - now
         if left <= SOON:
             self._send_heartbeat()
             left = self._heartbeat
-        self._beat.start(min(left, HEARTBEAT))
+        self._start_beat(min(left, HEARTBEAT))
         for node, is_new in self._heard.silent(now):
             if is_new:
                 log.warn("node {node} is not heard on the bus any more", node=node)
             self._tell_gap(node)
+
+    def _notice_pause(self, now: float) -> None:
+        """After a pause, send this node a frame: it arrives after all that was sent before."""
+        if now - self._beat_due > PAUSE:
+            self._pauses += 1
+            if self._paused_at is None:
+                self._paused_at = self._beat_due - HEARTBEAT
+        if self._paused_at is not None:
+            self._send([self._frame((self._probe,), self._node)], self._node)
+
+    @property
+    def _probe(self) -> bytes:
+        return b"%d" % self._pauses
 
     def _arrived(self, frames: Sequence[bytes]) -> None:
         now = self._clock.seconds()
@@ -182,7 +211,12 @@ class NumberedBus:
                 return
             if frame.node != self._node:
                 self._pass_on(frame, now)
-            elif self._echo_from is not None and not frame.messages and frame.start == self._start:
+            elif frame.start != self._start:
+                continue
+            elif frame.to:
+                if frame.messages == (self._probe,):
+                    self._paused_at = None
+            elif self._echo_from is not None and not frame.messages:
                 self._delay, self._echo_from = now - self._echo_from, None
 
     def _pass_on(self, frame: BusFrame, now: float) -> None:

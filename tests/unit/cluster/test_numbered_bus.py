@@ -307,6 +307,36 @@ class Silence(BusTestCase):
         self.assertEqual(self.b.take(), [("a", b"x")])
         self.assertEqual(self.b.bus.quiet_for(), 0.0)
 
+    def test_paused(self) -> None:
+        """A node that was paused does not count as hearing the others until all has arrived that was on its
+        way: what comes first may be as old as the pause."""
+        late: list[bytes] = []
+        for _ in range(2):
+            self.b.wire.stop_process()
+            self.clock.pump([3.0, 0.0])
+            late, earlier = self.b.wire._arrived, late
+            self.b.wire._arrived = []
+            self.b.wire.continue_process()
+            own = [each for each in late if decode_frame(each).to == "b"]
+            self.assertEqual(len(own), 1)
+            for each in (*(each for each in late if each not in own), *earlier):
+                self.b.wire.arrived(each)
+                self.assertGreaterEqual(self.b.bus.quiet_for(), 3.0)
+            self.b.wire.arrived(own[0])
+            self.assertEqual(self.b.bus.quiet_for(), 0.0)
+            late = own
+
+    def test_lost_after_a_pause(self) -> None:
+        """The frame that shows that all has arrived is sent again if it was lost."""
+        self.network.faults = BusFaults(lost=1.0)
+        self.clock.pump([3.0, 0.0])
+        self.network.faults = BusFaults()
+        self.a.wire.send([encode_frame(BusFrame("a", 1, 0))])
+        self.clock.advance(0)
+        self.assertGreaterEqual(self.b.bus.quiet_for(), 3.0)
+        self.advance(2 * HEARTBEAT)
+        self.assertLessEqual(self.b.bus.quiet_for(), HEARTBEAT)
+
     def test_expected(self) -> None:
         """A node that was never heard is silent if it is expected, until it has gone."""
         self.b.bus.expect("b")
