@@ -243,9 +243,8 @@ class Realm:
         self.service.disk.start()
         indexing = self.service.indexing
         self.nodes.run_alone(INDEXING, indexing.start, indexing.suspend)
-        for part in (self.sweep, self.key_watch):
-            if part is not None:
-                part.start()
+        if self.key_watch is not None:
+            self.key_watch.start()
         work = self.service.context.work
         self.nodes.run_alone(WORK, work.start, work.suspend)
         self.service.receipts.start()

@@ -1,5 +1,6 @@
 """Work that takes long and outlives the node which has begun it: deletions, imports and moves of accounts,
-deletions of groups, announcements, and the removal of what is not to be kept.
+deletions of groups, announcements, the removal of what is not to be kept, and looks through a store of
+objects.
 
 One node of the realm does it for all of them, under a lease. The others store what is to be done, and tell
 that node. If it dies, the next one reads what is left from the database. In between, two nodes may do the

@@ -21,6 +21,8 @@ EVERY = 24 * 3600.0  # seconds until it is looked through again
 ERASE = 3600.0  # seconds until files are erased that could not be when their messages were deleted
 RETRY = 600.0  # seconds after which it begins again if the store or the database fails
 
+KIND = "files in the store"
+
 Page = tuple[list[str], str | None]
 
 log = Logger()
@@ -38,9 +40,9 @@ class ISweptStore(Protocol):
 
 
 class ObjectSweep:
-    """Looks through the store once a day, and erases each hour what is left to erase. Several nodes may do so
-    at once. `is_lossy`: the database has lost something, so that files that it does not know may be all that
-    is left of their messages."""
+    """Looks through the store once a day, and erases each hour what is left to erase, while this node does
+    the work (chatd.service.node_work). Several nodes may do so at once. `is_lossy`: the database has lost
+    something, so that files that it does not know may be all that is left of their messages."""
 
     def __init__(self, context: Context, files: ISweptStore, is_lossy: bool) -> None:
         self._database: Database = context.database
@@ -51,9 +53,7 @@ class ObjectSweep:
         self._work = RecurringWork(
             context.clock, self.sweep, RETRY, "the store of files was not looked through"
         )
-
-    def start(self) -> None:
-        self._work.start(FIRST)
+        context.work.add_recurring(KIND, self._work, FIRST)
 
     def stop(self) -> Deferred[None]:
         return self._work.stop()
@@ -69,6 +69,8 @@ class ObjectSweep:
             await self._erase()
             if self._clock.seconds() >= self._due:
                 await self._look_through()
+                if self._work.is_interrupted:
+                    return RETRY
                 self._due = self._clock.seconds() + EVERY
         except OSError as error:
             log.error("the store of files was not looked through: {error}", error=str(error))

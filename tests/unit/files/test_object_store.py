@@ -19,6 +19,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.thread_pools import stop_pool
+from chatd.cluster.local_bus import LocalBus
 from chatd.files import bucket as buckets
 from chatd.files import object_part, object_store
 from chatd.files.bucket import MIN_PART, PART, Bucket, ListedObject, ObjectClient, connect
@@ -28,7 +29,9 @@ from chatd.files.object_reader import AHEAD
 from chatd.files.object_store import ObjectStore
 from chatd.files.store import ABOUT_TO_BE_STORED, KEEP_PARTS, IFileStore
 from chatd.service import object_sweep
-from chatd.service.object_sweep import FIRST, ObjectSweep
+from chatd.service.node_news import NodeNews
+from chatd.service.node_work import NodeWork
+from chatd.service.object_sweep import ERASE, FIRST, ObjectSweep
 from chatd.store import content
 from tests.support.common import sleep
 from tests.support.object_storage import BUCKET, CREDENTIALS, environment, object_service
@@ -55,9 +58,11 @@ class KnownFiles:
 async def swept(store: ObjectStore, *known: str, lossy: bool = False) -> None:
     """Let the store be looked through once."""
     clock = Clock()
-    context: Any = mock.Mock(clock=clock, database=KnownFiles(*known))
+    node_work = NodeWork(NodeNews(LocalBus(), clock))
+    context: Any = mock.Mock(clock=clock, database=KnownFiles(*known), work=node_work)
     sweep = ObjectSweep(context, store, lossy)
-    sweep.start()
+    node_work.start()
+    clock.advance(0)
     clock.advance(FIRST)
     while sweep._work._working is not None:
         await sleep(0.001)
@@ -135,6 +140,36 @@ class ObjectsCase(store_cases.StoreCase):
 
 class Objects(ObjectsCase, store_cases.StoreTests, store_cases.NodesTests):
     """What all stores promise."""
+
+
+class SweepAtNodes(SynchronousTestCase):
+    def test_one_node(self) -> None:
+        """Only the node that does the work looks through the store. One that has lost it in the middle looks
+        through all of it when it has the work again."""
+        clock, files = Clock(), mock.Mock()
+        page: Deferred[Any] = Deferred()
+        for name in ("tidy", "set_aside", "drop_thumbnails", "erase"):
+            setattr(files, name, mock.Mock(side_effect=lambda *_: succeed(None)))
+        files.stored_names.side_effect = lambda _after: page
+        files.thumbnail_names.side_effect = lambda _after: succeed(([], None))
+        node_work = NodeWork(NodeNews(LocalBus(), clock))
+        context: Any = mock.Mock(clock=clock, database=KnownFiles(), work=node_work)
+        sweep = ObjectSweep(context, files, is_lossy=False)
+        clock.advance(2 * ERASE)
+        self.assertEqual(files.tidy.call_count, 0)
+        for times in (1, 2):
+            node_work.start()
+            clock.advance(0)
+            clock.pump([FIRST] + 10 * [1.0])
+            self.assertEqual(files.tidy.call_count, times)
+            if times == 1:
+                node_work.suspend()
+                interrupted, page = page, succeed(([], None))
+                interrupted.callback(([], "next"))
+                self.assertFalse(sweep.is_complete)
+        self.assertTrue(sweep.is_complete)
+        self.successResultOf(sweep.stop())
+        self.assertEqual(clock.getDelayedCalls(), [])
 
 
 class Watched:
