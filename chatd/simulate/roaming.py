@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from chatd.base.errors import ChatError
 from chatd.base.events import Event
+from chatd.base.replies import Reply
 from chatd.base.texts import Secret
 from chatd.commands import values as ask
 from chatd.commands.client import Client
@@ -25,6 +26,8 @@ from chatd.simulate.trace import Trace
 
 PASSWORD = "surabaya"  # noqa: S105 - of people who do not exist
 PAUSES = (0.05, 0.3, 1.0)  # seconds until a client connects again
+# After these a client reads the conversation: it has entries from before, and one that only others are told.
+JOINS = (ask.JoinGroup, ask.AcceptInvitation)
 
 
 @implementer(IListener)
@@ -152,6 +155,17 @@ class RoamingPerson(Person):
             self._network.clock.callLater(notices_after, line.end, clean)
 
     # What the client does
+
+    def begins(self, command: ask.Command) -> Deferred[Any]:
+        done = super().begins(command)
+        return done.addCallback(self._joined) if isinstance(command, JOINS) else done
+
+    def _joined(self, reply: Reply) -> Reply:
+        """The person is a member of a group now."""
+        conversation = reply.data.get("conversation")
+        if conversation is not None:
+            self._read_again(conversation)
+        return reply
 
     def on_client(self, begin: Callable[[Client], Deferred[Any]]) -> Deferred[Any]:
         done: Deferred[Any] = Deferred()

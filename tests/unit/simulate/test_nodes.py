@@ -158,6 +158,15 @@ class Promised(NodesTestCase):
         self.promises.watch()
         self.promises.check()
 
+    def test_joined(self) -> None:
+        """A client reads the entries that a group had when its user joined."""
+        _, joined = self._found_group(post=False)
+        person = self.world.people[joined]
+        assert isinstance(person, RoamingPerson)
+        [log] = [each for each in person.logs.logs.values() if each.seqs]
+        self.assertEqual(log.seqs, {1, 2})
+        self.promises.check()
+
     def test_two_holders(self) -> None:
         """Two nodes that act under one lease are noticed."""
         keeper: Any = self.two.realm.nodes.leases
@@ -194,9 +203,9 @@ class Promised(NodesTestCase):
         person.heard.append((at + 6.0, event))
         self.assertEqual(self.broken(self.promises.check), "who was kicked hears nothing")
 
-    def _found_group(self) -> tuple[str, str]:
-        """Let a person of realm1 create a group, which another one joins and hears of a message. Returns
-        their names."""
+    def _found_group(self, post: bool = True) -> tuple[str, str]:
+        """Let a person of realm1 create a group, which another one joins, and hears of a message if the first
+        is to `post` one. Returns their names."""
         world = self.world
         names = ["kiki", "lala"]
         for name in names:
@@ -207,6 +216,7 @@ class Promised(NodesTestCase):
         world.people[names[0]].creates("kebun")
         world.people[names[1]].joins("kebun")
         self.network.advance(1.0)
-        world.people[names[0]].posts("kebun", "satu")
-        self.network.advance(1.0)
+        if post:
+            world.people[names[0]].posts("kebun", "satu")
+            self.network.advance(1.0)
         return names[0], names[1]
