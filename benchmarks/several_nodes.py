@@ -7,6 +7,11 @@ messages under way, and sends the next when one is delivered: that gives the mos
 send at given rates, whether messages arrive or not, which gives the times from send to push. All give the CPU
 time of the nodes, without that of PostgreSQL, which is shown beside it.
 
+`--per-node` is for a realm that grows: each node gets as many pairs and as high a rate as a single one has,
+and the recipients of a node's people are at all nodes alike. So a node's batches stay as large as they were.
+With `--apart` too, each node is a realm of its own with its own database: what so many processes cost on
+these cores when they share nothing else.
+
 It needs PostgreSQL. Nodes, server and generator share the machine. Data are in the folder for temporary
 files, which has to be on a disk: waiting for tmpfs costs nothing.
 """
@@ -187,14 +192,14 @@ def measured(load: Load, nodes: Sequence[Node], server: PostgresServer, *how: fl
 
 
 @contextlib.contextmanager
-def started(folder: Path, url: str, count: int) -> Iterator[list[Node]]:
-    """So many nodes on this database."""
+def started(folder: Path, urls: Sequence[str]) -> Iterator[list[Node]]:
+    """A node on each of these databases, which may be the same."""
     key_file = folder / "cluster.key"
     key_file.write_text("11" * 32)
     key_file.chmod(0o600)
     with contextlib.ExitStack() as stack:
         nodes = []
-        for number in range(count):
+        for number, url in enumerate(urls):
             home = folder / f"node{number}"
             home.mkdir()
             ports = {door: free_port() for door in ("plain", "json", "peers", "web")}
@@ -205,25 +210,53 @@ def started(folder: Path, url: str, count: int) -> Iterator[list[Node]]:
         yield nodes
 
 
+class Growth(NamedTuple):
+    """Whether the load is for each node, and whether the nodes are realms that share nothing."""
+
+    per_node: bool
+    apart: bool
+
+
+def pairs_of(nodes: Sequence[Node], growth: Growth) -> list[Pair]:
+    """PAIRS pairs, whose recipients are at the next node each; or so many for each node, at all alike."""
+    count = len(nodes)
+    if growth.apart:
+        return [Pair(number, *[nodes[number % count]] * 2) for number in range(PAIRS * count)]
+    if growth.per_node:
+        return [
+            Pair(number, nodes[number % count], nodes[(number + number // count) % count])
+            for number in range(PAIRS * count)
+        ]
+    return [
+        Pair(number, nodes[number % count], nodes[(number + 1) % count]) for number in range(PAIRS)
+    ]
+
+
+def databases(server: PostgresServer, count: int, growth: Growth) -> list[str]:
+    """The URLs of the databases of so many nodes, which are made."""
+    names = [f"nodes{count}"] * count
+    if growth.apart:
+        names = [f"apart{count}n{number}" for number in range(count)]
+    for name in dict.fromkeys(names):
+        server.execute(f"CREATE DATABASE {name}")
+    return [server.url(name) for name in names]
+
+
 def bench(
-    server: PostgresServer, count: int, seconds: float, rates: Sequence[float]
+    server: PostgresServer, count: int, seconds: float, rates: Sequence[float], growth: Growth
 ) -> Iterator[Figures]:
     """The figures of so many nodes at full load, and at these rates."""
-    name = f"nodes{count}"
-    server.execute(f"CREATE DATABASE {name}")
     with (
         tempfile.TemporaryDirectory() as folder,
-        started(Path(folder), server.url(name), count) as nodes,
+        started(Path(folder), databases(server, count, growth)) as nodes,
     ):
-        pairs = [
-            Pair(number, nodes[number % count], nodes[(number + 1) % count])
-            for number in range(PAIRS)
-        ]
+        pairs = pairs_of(nodes, growth)
         load = Load(pairs)
         load.closed(WARM_UP)
         yield measured(load, nodes, server, seconds)
         for rate in rates:
-            yield measured(load, nodes, server, seconds, rate)
+            times = count if growth.per_node else 1
+            yield measured(load, nodes, server, seconds, rate * times)
         for pair in pairs:
             pair.sender.close()
             pair.recipient.close()
@@ -236,7 +269,10 @@ def main() -> None:
     options.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 4])
     options.add_argument("--seconds", type=float, default=5.0, help="for each load")
     options.add_argument("--rates", type=float, nargs="+", default=[1000, 300])
+    options.add_argument("--per-node", action="store_true", help="the load grows with the nodes")
+    options.add_argument("--apart", action="store_true", help="and they share no database")
     given = options.parse_args()
+    growth = Growth(given.per_node or given.apart, given.apart)
     programs = find_programs()
     if programs is None:
         sys.exit("There is no PostgreSQL server on this machine: install Debian's postgresql.")
@@ -248,7 +284,7 @@ def main() -> None:
     try:
         print("nodes messages/s  CPU s/1000: nodes server  ms: p50   p99")
         for count in given.nodes:
-            for found in bench(server, count, given.seconds, given.rates):
+            for found in bench(server, count, given.seconds, given.rates, growth):
                 print(
                     f"{count:5} {found.rate:10,.0f} {found.nodes:18.3f} {found.server:6.3f} "
                     f"{found.p50:8.1f} {found.p99:5.1f}",
