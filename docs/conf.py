@@ -16,7 +16,13 @@ release = version = __version__
 
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = ["*.md", "docs/*.md", "docs/operating/*.md", "benchmarks/README.md"]
+include_patterns = [
+    "*.md",
+    "docs/*.md",
+    "docs/operating/*.md",
+    "docs/scaling/*.md",
+    "benchmarks/README.md",
+]
 myst_heading_anchors = 4
 highlight_language = "none"
 nitpicky = True
