@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from chatd.app.state import StartError
 from chatd.base.clocks import Wall
 from chatd.base.config import SEVERAL_NODES, Config
+from chatd.base.timers import Timer
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.lease_keeper import LeaseKeeper
 from chatd.cluster.membership import BEAT, JOINS_WITHIN
@@ -20,6 +21,9 @@ from chatd.service.context import Context
 from chatd.store import nodes
 from chatd.store.engine import backend_of
 from chatd.store.nodes import ClusterNode
+
+# Seconds after which the others have learned of a node that has joined: they read who is there at each beat.
+KNOWN_AFTER = 2 * BEAT
 
 log = Logger()
 
@@ -77,7 +81,9 @@ class Nodes:
 
     def __init__(self, context: Context, me: ClusterNode | None) -> None:
         self.me = me
+        self._clock = context.clock
         self._news = context.news
+        self._known: list[Timer] = []
         self._cluster: Cluster | None = None
         if me is not None:
             self._cluster = Cluster(
@@ -98,6 +104,8 @@ class Nodes:
     async def stop(self) -> None:
         """Leave. Nothing can be stored afterwards."""
         self._news.end()
+        for timer in self._known:
+            timer.cancel()
         if self._cluster is not None:
             await self._cluster.stop()
 
@@ -131,3 +139,12 @@ class Nodes:
         bus.on_gap(lambda _node: changed(True))
         membership.on_came(lambda _node: changed(True))
         membership.on_gone(lambda _node: changed(bool(membership.others)))
+
+    def on_return(self, then: Callable[[], object]) -> None:
+        """Call `then` when this node is in the list again from which others had removed it, and they know
+        that: what they have told meanwhile was perhaps not for it."""
+        if self._cluster is None:
+            return
+        timer = Timer(self._clock, then)
+        self._known.append(timer)
+        self._cluster.membership.on_rejoined(lambda _me: timer.restart(KNOWN_AFTER))

@@ -216,6 +216,7 @@ class Realm:
         """Take part in the cluster, if the database is one for several nodes."""
         self.nodes = Nodes(context, node)
         self.nodes.watch(self.service.presence.set_elsewhere)
+        self.nodes.on_return(self.service.presence.drop_listeners)
         if (leases := self.nodes.leases) is not None:
             self.directory.share(leases, lambda: self.nodes.id)
             if self.keys.secrets is not None:

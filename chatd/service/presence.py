@@ -10,7 +10,7 @@ from zope.interface import Interface
 from chatd.base.counters import Counters
 from chatd.base.errors import ChatError
 from chatd.base.events import Event
-from chatd.base.isolation import drop_failed
+from chatd.base.isolation import drop_failed, guarded
 from chatd.service.online_accounts import OnlineAccounts, remove_listener
 
 # Whom an event is for, the event, the connection that caused it, and whether it is for followers only
@@ -120,6 +120,13 @@ class Presence(OnlineAccounts):
     def listeners(self) -> int:
         """How many connections of this node listen."""
         return sum(map(len, self._listening.values()))
+
+    def drop_listeners(self) -> None:
+        """End the connections that listen, because events may be lost that nobody tells again. Clients read
+        what they have missed when they have connected again."""
+        listeners = dict.fromkeys(each for many in self._listening.values() for each in many)
+        for listener in listeners:
+            guarded("a connection could not be dropped", listener.drop)
 
     def listens_here(self, accounts: Collection[int]) -> bool:
         """Whether a connection of this node listens for one of `accounts`."""

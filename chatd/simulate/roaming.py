@@ -45,6 +45,7 @@ class ClientLine:
 
     def drop(self) -> None:
         self._person.lost(self)
+        self.node.network.clock.callLater(0, self.end, False)
 
     def refuse(self, _error: ChatError) -> None:
         self._person.lost(self)

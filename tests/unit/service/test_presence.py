@@ -43,6 +43,26 @@ def message(number: int) -> Message:
 ONE, TWO, THREE = message(1), message(2), message(3)
 
 
+class Dropped(SynchronousTestCase):
+    def test_each_once(self) -> None:
+        """All connections that listen end, each once, also after one has failed to."""
+        presence = Presence()
+        dropped: list[int] = []
+        for account in (1, 2, 3):
+            listener = Listener()
+            presence.listen(account, listener, account != 3, all_events=True)
+
+            def drop(account: int = account) -> None:
+                dropped.append(account)
+                if account == 1:
+                    raise ValueError("broken")
+
+            self.patch(listener, "drop", drop)
+        presence.drop_listeners()
+        self.assertEqual(dropped, [1, 2])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
 class Online(SynchronousTestCase):
     def setUp(self) -> None:
         self.presence = Presence()

@@ -167,6 +167,26 @@ class Promised(NodesTestCase):
         self.assertEqual(log.seqs, {1, 2})
         self.promises.check()
 
+    def test_missed(self) -> None:
+        """A client at a node that was removed learns of what was told while there was no other node."""
+        names = self._found_group()
+        teller, hearer = (self.world.people[name] for name in names)
+        assert isinstance(teller, RoamingPerson)
+        assert isinstance(hearer, RoamingPerson)
+        while hearer.server is teller.server:
+            hearer.goes(True)
+            self.network.advance(2.0)
+        stopped = [node for node in self.shared.nodes if node is not teller.server]
+        for node in stopped:
+            node.stop_process()
+        self.network.advance(8.0)
+        teller.posts("kebun", "dua")
+        self.network.advance(61.0)  # what is told is kept for a minute
+        for node in stopped:
+            node.continue_process()
+        self.network.advance(10.0)
+        self.promises.check()
+
     def test_two_holders(self) -> None:
         """Two nodes that act under one lease are noticed."""
         keeper: Any = self.two.realm.nodes.leases
