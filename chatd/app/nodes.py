@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from chatd.app.state import StartError
 from chatd.base.clocks import Wall
 from chatd.base.config import SEVERAL_NODES, Config
+from chatd.base.isolation import guarded
 from chatd.base.timers import Timer
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.lease_keeper import LeaseKeeper
@@ -81,9 +82,9 @@ class Nodes:
 
     def __init__(self, context: Context, me: ClusterNode | None) -> None:
         self.me = me
-        self._clock = context.clock
         self._news = context.news
-        self._known: list[Timer] = []
+        self._on_return: list[Callable[[], object]] = []
+        self._known = Timer(context.clock, self._is_known)
         self._cluster: Cluster | None = None
         if me is not None:
             self._cluster = Cluster(
@@ -94,6 +95,7 @@ class Nodes:
             news.name, news.start = me.name, me.id
             membership.on_came(lambda node: news.came(node.name))
             membership.on_gone(lambda node: news.gone(node.name))
+            membership.on_rejoined(lambda _me: self._known.restart(KNOWN_AFTER))
 
     def start(self) -> None:
         """Begin to tell the others that this node lives. Call it before the first job of the database."""
@@ -104,8 +106,7 @@ class Nodes:
     async def stop(self) -> None:
         """Leave. Nothing can be stored afterwards."""
         self._news.end()
-        for timer in self._known:
-            timer.cancel()
+        self._known.cancel()
         if self._cluster is not None:
             await self._cluster.stop()
 
@@ -143,8 +144,12 @@ class Nodes:
     def on_return(self, then: Callable[[], object]) -> None:
         """Call `then` when this node is in the list again from which others had removed it, and they know
         that: what they have told meanwhile was perhaps not for it."""
-        if self._cluster is None:
-            return
-        timer = Timer(self._clock, then)
-        self._known.append(timer)
-        self._cluster.membership.on_rejoined(lambda _me: timer.restart(KNOWN_AFTER))
+        self._on_return.append(then)
+
+    def _is_known(self) -> None:
+        """The others know of this node again. What they keep in memory only is asked for."""
+        others = {} if self._cluster is None else self._cluster.membership.others
+        for other in list(others.values()):
+            self._news.missed(other.name)
+        for then in self._on_return:
+            guarded("the return of this node was not handled", then)

@@ -66,7 +66,7 @@ class NodeNews:
         self._on_end: list[Callable[[], object]] = []
         self._looking = Timer(clock, self._look)
         bus.on_message(self._arrived)
-        bus.on_gap(self._gap)
+        bus.on_gap(self.missed)
 
     def watch(self) -> None:
         """Notice it if other nodes are not heard."""
@@ -148,7 +148,8 @@ class NodeNews:
         """A node has left, or was removed because it is dead."""
         self._tell_node(self._on_gone, node)
 
-    def _gap(self, node: str) -> None:
+    def missed(self, node: str) -> None:
+        """Something that a node has told may be lost."""
         self.reset_soon()
         self._tell_node(self._on_doubt, node)
 
@@ -207,6 +208,6 @@ class NodeNews:
         except msgspec.MsgspecError as error:
             # Perhaps of another version of chatd. What it is about is read again.
             log.warn("the node {node} tells what can't be read: {error}", node=node, error=error)
-            self._gap(node)
+            self.missed(node)
             return
         guarded("what another node tells was not handled", topic.apply, node, value)

@@ -187,6 +187,24 @@ class Promised(NodesTestCase):
         self.network.advance(10.0)
         self.promises.check()
 
+    def test_moved(self) -> None:
+        """A node that was removed learns who has gone to another one while that knew of no other node."""
+        [person] = self.shared.people[:1]
+        others = [node for node in self.shared.nodes if node is not self.one]
+        while person.server is not self.two:
+            person.goes(True)
+            self.network.advance(2.0)
+        for node in others:
+            node.stop_process()
+        self.network.advance(8.0)
+        person.goes(True)
+        self.network.advance(2.0)
+        self.assertIs(person.server, self.one)
+        for node in others:
+            node.continue_process()
+        self.network.advance(15.0)
+        self.promises.check()
+
     def test_two_holders(self) -> None:
         """Two nodes that act under one lease are noticed."""
         keeper: Any = self.two.realm.nodes.leases
