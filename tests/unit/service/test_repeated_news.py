@@ -71,6 +71,7 @@ class Repeated(SynchronousTestCase):
         self.other_bus.lost = True
         self.lose(1)
         self.one.tell(2)
+        self.clock.advance(0.0)  # the topics have forgotten what they keep
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         self.two._news.end()
         self.assertEqual(self.clock.getDelayedCalls(), [])
