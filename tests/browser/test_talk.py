@@ -297,6 +297,8 @@ class Groups(BrowserTestCase):
         self.make(messi, "bola", "Public")
         messi.open_group("bola")
         messi.say("halo")
+        messi.sees("halo")
+        expect(messi.page.locator(".delivery-sending, .delivery-waiting")).to_have_count(0)
         note = messi.page.get_by_role("status").filter(has_text="have closed the group: spam")
         operator.must(command="admin.group.close", group="bola", reason="spam")
         expect(note).to_be_visible()

@@ -64,7 +64,7 @@ class RefusedDeletionTestCase(LinkedTestCase):
     def test_by_a_moderator(self) -> None:
         """A moderator of realm2 has no right in a group of realm1, and is told so."""
         self.meet()
-        self.network.result(Deferred.fromCoroutine(make_operator(self.two.realm, "citra")))
+        self.appoint_citra()
         self.citra.does(ask.ReportMessage(PLACE, self.message.seq, "spam"))
         deleted = outcome(self.citra.begins(ask.DeleteMessage(PLACE, self.message.seq)))
         self.network.settle()
@@ -72,6 +72,13 @@ class RefusedDeletionTestCase(LinkedTestCase):
         self.assertIsInstance(getattr(refused, "value", refused), NotYours)
         self.assertEqual(self.audited(), ["not-yours"])
         self.assertEqual(self.seen(), [("satu", ())] * 2)
+
+    def appoint_citra(self) -> None:
+        """Make citra an operator of their realm, who logs in again."""
+        self.network.result(Deferred.fromCoroutine(make_operator(self.two.realm, "citra")))
+        self.citra.leaves()
+        find = self.two.realm.service.accounts.find("citra")
+        self.citra.account = self.network.result(Deferred.fromCoroutine(find))
 
     def audited(self) -> list[str]:
         """The outcomes of what citra has deleted as a moderator."""
@@ -89,7 +96,7 @@ class RefusedDeletionTestCase(LinkedTestCase):
         """The audit log of a moderator's realm has what they ask the home to delete of others: that it has
         begun while the home is away, and that it is done once the home, where they are an admin, has made
         it."""
-        self.network.result(Deferred.fromCoroutine(make_operator(self.two.realm, "citra")))
+        self.appoint_citra()
         waits = self.citra.does(ask.DeleteMessage(PLACE, self.message.seq))
         self.assertIn("once it is linked", waits.message)
         self.assertEqual(self.audited(), ["begun"])

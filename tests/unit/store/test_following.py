@@ -181,10 +181,10 @@ class Others(FollowingTestCase):
         for group, party, at in ((0, OLD, 1), (1, OLD, 2), (1, NEW, 3), (2, NEW, 4)):
             ban = {"key": party.key, "address": party.name, "at": at}
             self.add(schema.bans, conversation_id=groups[group], **ban)
-        self.assertEqual(self.follow().banned, groups[:1])
+        self.assertEqual(self.follow().banned, {groups[0]: 1})
         found = self.rows(schema.bans, "conversation_id", "address", "at", key=NEW.key)
         self.assertEqual(
             sorted(found),
             [(groups[0], NEW.name, 5), (groups[1], NEW.name, 3), (groups[2], NEW.name, 4)],
         )
-        self.assertEqual(self.follow().banned, [])
+        self.assertEqual(self.follow().banned, {})
