@@ -188,12 +188,20 @@ class HAProxy(ProxyTestCase):
         self.talk_http(daemon, port)
         self.guess_over_http(port)
 
+    def dead_port(self) -> int:
+        """A port that refuses connections, and that nobody else gets until the end of the test."""
+        held = socket.socket()
+        self.addCleanup(held.close)
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        return port
+
     @in_thread
     def test_several_nodes(self) -> None:
         """Requests go to another node when the first one is down, also before that was noticed."""
         web, port = free_port(), free_port()
         daemon = self.launch_behind(web=f"tcp:{web}:interface=127.0.0.1")
-        nodes = {"NODE1": free_port(), "NODE2": web, "NODE3": free_port()}
+        nodes = {"NODE1": self.dead_port(), "NODE2": web, "NODE3": self.dead_port()}
         self.keep(proxies.haproxy_for_nodes(self.root / "haproxy", port, nodes))
         self.talk_http(daemon, port)
 
