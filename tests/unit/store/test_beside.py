@@ -61,6 +61,20 @@ class StoringBeside(NodesCase):
         thread.start()
         return thread, found
 
+    def wait_for(self, held: tuple[Any, ...], waiting: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Make the call `held`, which is held, and the call `waiting`, which waits for it, until it ends.
+        Returns their results."""
+        first, one = self.in_thread(*held)
+        self.assertTrue(self.storing.wait(20))
+        second, two = self.in_thread(*waiting)
+        second.join(0.2)
+        self.assertTrue(second.is_alive())
+        self.held.set()
+        first.join(20)
+        second.join(20)
+        self.assertFalse(second.is_alive())
+        return one[0], two[0]
+
     def test_other_conversation(self) -> None:
         """It does not wait for a transaction of another node."""
         self.hold(self.one)
@@ -76,16 +90,9 @@ class StoringBeside(NodesCase):
     def test_same_conversation(self) -> None:
         """It waits for the other node's transaction, and continues where that has ended."""
         self.hold(self.one)
-        first, one = self.in_thread(self.batch, self.one, 7, "b")
-        self.assertTrue(self.storing.wait(20))
-        second, two = self.in_thread(self.batch, self.two, 7, "c")
-        second.join(0.2)
-        self.assertTrue(second.is_alive())
-        self.held.set()
-        first.join(20)
-        second.join(20)
-        self.assertEqual((one[0].seq, two[0].seq), (5, 6))
-        self.assertLess(one[0].id, two[0].id)
+        one, two = self.wait_for((self.batch, self.one, 7, "b"), (self.batch, self.two, 7, "c"))
+        self.assertEqual((one.seq, two.seq), (5, 6))
+        self.assertLess(one.id, two.id)
 
     def test_locked_at_once(self) -> None:
         """All conversations of a transaction are locked before anything is stored, with or without keys:
@@ -103,31 +110,17 @@ class StoringBeside(NodesCase):
             Job(Deferred(), self.one.writers.messages.send, (plain,), True),
             Job(Deferred(), self.one.writers.sends.store, (named,), True),
         ]
-        first, one = self.in_thread(self.one.writer.commit, jobs)
-        self.assertTrue(self.storing.wait(20))
-        second, two = self.in_thread(self.batch, self.two, 7, "c")
-        second.join(0.2)
-        self.assertTrue(second.is_alive())
-        self.held.set()
-        first.join(20)
-        second.join(20)
-        self.assertEqual([each.value.seq for each in one[0]], [3, 5])
-        self.assertEqual(two[0].seq, 6)
+        one, two = self.wait_for((self.one.writer.commit, jobs), (self.batch, self.two, 7, "c"))
+        self.assertEqual([each.value.seq for each in one], [3, 5])
+        self.assertEqual(two.seq, 6)
         self.assertEqual(self.one.send(7, "d").id, max(self.rows(messages.c.id))[0])
 
     def test_new_logs(self) -> None:
         """The logs of conversations without entries are locked, also after a rollback."""
         self.assertEqual(self.batch(self.one, 20, "a").seq, 1)
         self.hold(self.one)
-        first, one = self.in_thread(self.batch, self.one, 21, "b")
-        self.assertTrue(self.storing.wait(20))
-        second, two = self.in_thread(self.batch, self.two, 21, "c")
-        second.join(0.2)
-        self.assertTrue(second.is_alive())
-        self.held.set()
-        first.join(20)
-        second.join(20)
-        self.assertEqual((one[0].seq, two[0].seq), (1, 2))
+        one, two = self.wait_for((self.batch, self.one, 21, "b"), (self.batch, self.two, 21, "c"))
+        self.assertEqual((one.seq, two.seq), (1, 2))
 
     def make_heads(self) -> None:
         """A node that adds the first head of a log waits for another one that does the same."""
@@ -174,7 +167,7 @@ class StoringBeside(NodesCase):
         self.assertEqual([each.value.seq for each in self.two.writer.give_up()], [6])
         self.assertEqual(self.two.writer.give_up(), [])
 
-    def test_not_left_for_good(self) -> None:
+    def test_not_left_forever(self) -> None:
         """After some attempts a node waits for what it has left."""
         self.make_heads()
         self.hold(self.one)
@@ -206,15 +199,8 @@ class StoringBeside(NodesCase):
     def test_turn(self) -> None:
         """What needs the turn of a node waits for those that store messages, and the other way round."""
         self.hold(self.one)
-        first, _ = self.in_thread(self.batch, self.one, 7, "b")
-        self.assertTrue(self.storing.wait(20))
-        second, _ = self.in_thread(self.two.run, self.two.writers.messages.epochs.move, 7)
-        second.join(0.2)
-        self.assertTrue(second.is_alive())
-        self.held.set()
-        first.join(20)
-        second.join(20)
-        self.assertFalse(second.is_alive())
+        move = self.two.writers.messages.epochs.move
+        self.wait_for((self.batch, self.one, 7, "b"), (self.two.run, move, 7))
 
     def test_moved_epoch(self) -> None:
         """A sender who lost the right to write on another node is refused here."""
@@ -242,16 +228,13 @@ class StoringBeside(NodesCase):
     def test_one_key_at_once(self) -> None:
         """Also while the first is not committed yet, and also to another conversation."""
         self.hold(self.one)
-        first, one = self.in_thread(self.batch, self.one, 7, "b", "key")
-        self.assertTrue(self.storing.wait(20))
-        second, two = self.in_thread(self.batch, self.two, 7, "b", "key")
-        self.held.set()
-        first.join(20)
-        second.join(20)
-        self.assertEqual((two[0].seq, two[0].id), (one[0].seq, one[0].id))
+        one, two = self.wait_for(
+            (self.batch, self.one, 7, "b", "key"), (self.batch, self.two, 7, "b", "key")
+        )
+        self.assertEqual((two.seq, two.id), (one.seq, one.id))
 
     def test_both_ways(self) -> None:
-        """Two nodes that lock the same conversations at once do not wait for each other for good."""
+        """Two nodes that lock the same conversations at once do not wait for each other forever."""
 
         def send_all(node: Node) -> None:
             for number in range(20):
