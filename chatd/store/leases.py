@@ -64,11 +64,7 @@ _OWNER = (
 _ALIVE = select(nodes.c.id).where(nodes.c.beat >= bindparam("since"))
 _COUNT = (
     select(leases.c.node, func.count())
-    .where(
-        leases.c.name >= bindparam("prefix"),
-        leases.c.name < bindparam("end"),
-        leases.c.until > bindparam("at"),
-    )
+    .where(leases.c.name.startswith(bindparam("prefix")), leases.c.until > bindparam("at"))
     .group_by(leases.c.node)
 )
 # The lock makes a node that wants the lease wait for the end of the transaction.
@@ -116,15 +112,19 @@ def find_owner(connection: Connection, name: str, now: int) -> str | None:
     return found
 
 
-def count_leases(connection: Connection, prefix: str, now: int) -> dict[int, int]:
-    """How many leases whose names begin with `prefix` each living node has, by its id."""
+def count_leases(connection: Connection, now: int, prefix: str = "") -> dict[int, int]:
+    """How many leases each node has, by its id. Counts those whose names begin with `prefix`, which has no
+    `%` and no `_`."""
     at = database_time(connection, now)
-    counts = dict.fromkeys(connection.scalars(_ALIVE, {"since": at - DEAD_AFTER}), 0)
-    named = {"prefix": prefix, "end": prefix[:-1] + chr(ord(prefix[-1]) + 1), "at": at}
-    for node, count in connection.execute(_COUNT, named):
-        if node in counts:
-            counts[node] = count
-    return counts
+    rows = connection.execute(_COUNT, {"prefix": prefix, "at": at})
+    return {row[0]: row[1] for row in rows}
+
+
+def count_of_living(connection: Connection, now: int, prefix: str) -> dict[int, int]:
+    """As `count_leases`, for each living node, also for those without a lease."""
+    since = database_time(connection, now) - DEAD_AFTER
+    counts = count_leases(connection, now, prefix)
+    return {node: counts.get(node, 0) for node in connection.scalars(_ALIVE, {"since": since})}
 
 
 def check_lease(connection: Connection, name: str, epoch: int) -> None:

@@ -7,10 +7,10 @@ a database compare times by its clock.
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, func, select, text, update
+from sqlalchemy import Connection, bindparam, delete, select, text, update
 
 from chatd.store.database_time import database_time
-from chatd.store.schema import leases, nodes
+from chatd.store.schema import nodes
 
 BEAT_EVERY = 1000  # ms
 MISSED_BEATS = 3  # after which a node counts as dead
@@ -38,11 +38,6 @@ _ALL = select(nodes.c.id, nodes.c.name, nodes.c.started, nodes.c.address, nodes.
 )
 _BEAT = update(nodes).where(nodes.c.id == bindparam("node")).values(beat=bindparam("now"))
 _LAST_BEAT = select(nodes.c.beat).where(nodes.c.id == bindparam("node"))
-_LEASES = (
-    select(leases.c.node, func.count().label("held"))
-    .where(leases.c.until > bindparam("now"))
-    .group_by(leases.c.node)
-)
 LEFT = 0  # the beat of a node that has left
 _LEAVE = _BEAT.values(beat=LEFT)
 _LISTED = select(nodes.c.id).where(nodes.c.id == bindparam("node"))
@@ -85,12 +80,6 @@ def list_nodes(connection: Connection, now: int) -> list[ClusterNode]:
     now = database_time(connection, now)
     rows = connection.execute(_ALL)
     return [ClusterNode(*row[:4], max(now - row.beat, 0)) for row in rows]
-
-
-def count_leases(connection: Connection, now: int) -> dict[int, int]:
-    """How many leases each node has, by its id."""
-    rows = connection.execute(_LEASES, {"now": database_time(connection, now)})
-    return {row.node: row.held for row in rows}
 
 
 def is_listed(connection: Connection, node: int) -> bool:

@@ -16,7 +16,7 @@ from chatd.base.recurring_work import RecurringWork
 from chatd.federation.amp.link_leases import LEASES, LinkLeases
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.service.context import Context
-from chatd.store.leases import count_leases
+from chatd.store.leases import count_of_living
 
 EVERY = 10.0  # seconds between two rounds
 MAX_GIVEN = 20  # leases in one round
@@ -43,7 +43,7 @@ class LinkBalance:
 
     async def _balance(self) -> float:
         read, now = self._context.database.read, self._context.now()
-        counts: dict[int, int] = await read(count_leases, LEASES, now)
+        counts: dict[int, int] = await read(count_of_living, now, LEASES)
         to, count = surplus(counts, self._leases.node)
         for peer in self._movable()[:count]:
             await self._leases.hand_over(peer, to)

@@ -15,6 +15,7 @@ from chatd.commands.handlers.replies import list_reply
 from chatd.commands.restricted import ActHandlers
 from chatd.service.audit import Act
 from chatd.store import nodes
+from chatd.store.leases import count_leases
 from chatd.store.statistics import count_all
 
 ACT_HANDLERS = ActHandlers()
@@ -46,7 +47,7 @@ async def list_nodes(client: Client, _command: ask.ListNodes, _act: Act) -> Repl
 
 def _nodes(connection: Connection, here: str, now: int) -> tuple[NodeInfo, ...]:
     """A query: the nodes, in the order in which they have joined."""
-    leases = nodes.count_leases(connection, now)
+    leases = count_leases(connection, now)
     found = []
     for node in nodes.list_nodes(connection, now):
         state = "here" if node.name == here else "alive" if node.is_alive else "silent"
