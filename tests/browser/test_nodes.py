@@ -7,6 +7,7 @@ from unittest import SkipTest
 
 from tests.support import proxies
 from tests.support.browser import PASSWORD, BrowserTestCase, Site, in_browser
+from tests.support.node_daemons import node_configs
 from tests.support.order import long_test
 from tests.support.page import GONE
 from tests.support.ports import free_port
@@ -17,16 +18,9 @@ from tests.support.terminal import Terminal, environment
 from tests.support.visitor import expect
 
 MORE = """
-[database]
-url = {url}
-[cluster]
-nodes = several
-node = {node}
-key_file = {key_file}
 [web]
 trusted_proxies = 127.0.0.1
 """
-KEY = "11" * 32  # in hexadecimal digits
 # What HAProxy answers until it has noticed that a node is dead
 REFUSED = r"status of 50[234]"
 EACH = 4  # messages of each side, before and after the loss
@@ -48,11 +42,9 @@ class NodeKilled(BrowserTestCase):
             raise SkipTest(MISSING)
         if proxies.find("haproxy") is None:
             raise SkipTest("haproxy is not installed (Debian: apt install haproxy)")
-        self.key_file = self.root / "cluster.key"
-        self.key_file.write_text(KEY)
-        self.key_file.chmod(0o600)
-        self.url = temporary_database(self)
-        self.one, self.two = self.node("node1"), self.node("node2")
+        names = "node1", "node2"
+        configs = node_configs(self.root, temporary_database(self), *names)
+        self.one, self.two = map(self.node, names, configs)
         self.one.start()
         port = free_port()
         nodes = {"NODE1": self.one.ports["web"], "NODE2": self.two.ports["web"], "NODE3": 1}
@@ -60,9 +52,8 @@ class NodeKilled(BrowserTestCase):
         self.one.proxy = self.two.proxy = port
         return self.one
 
-    def node(self, name: str) -> NodeSite:
-        more = MORE.format(url=self.url, node=name, key_file=self.key_file)
-        made = NodeSite(self.root, name, more)
+    def node(self, name: str, config: str) -> NodeSite:
+        made = NodeSite(self.root, name, config + MORE)
         text = (made.folder / "chatd.ini").read_text()
         (made.folder / "chatd.ini").write_text(text.replace(f"name = {name}", "name = 127.0.0.1"))
         self.addCleanup(made.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tests.support.processes import DaemonTestCase, Home, wait_until
@@ -19,18 +20,24 @@ KEY = "11" * 32  # in hexadecimal digits
 GROUP = "keluarga"
 
 
+def node_configs(root: Path, url: str, *nodes: str) -> list[str]:
+    """What the configurations of these nodes add. They serve one realm on this database, and share a key
+    file in `root`."""
+    key_file = root / "cluster.key"
+    key_file.write_text(KEY)
+    key_file.chmod(0o600)
+    return [MORE.format(url=url, node=node, key_file=key_file) for node in nodes]
+
+
 class NodeDaemonsTestCase(DaemonTestCase):
     """The nodes `node1` and `node2`."""
 
     def launch_nodes(self, url: str, more: str = "") -> None:
         """Start both on this database. `more` is the end of their configurations."""
-        key_file = self.root / "cluster.key"
-        key_file.write_text(KEY)
-        key_file.chmod(0o600)
         self.nodes: list[Home] = []
-        for node in ("node1", "node2"):
-            ending = MORE.format(url=url, node=node, key_file=key_file) + more
-            self.nodes.append(Home(self.root / node, more=ending))
+        names = "node1", "node2"
+        for node, config in zip(names, node_configs(self.root, url, *names), strict=True):
+            self.nodes.append(Home(self.root / node, more=config + more))
             self.addCleanup(self.nodes[-1].close)
         for home in self.nodes:
             home.launch()
