@@ -100,7 +100,7 @@ class Nodes:
     def start(self) -> None:
         """Begin to tell the others that this node lives. Call it before the first job of the database."""
         if self._cluster is not None and self.me is not None:
-            self._cluster.resume(self.me)
+            self._cluster.start(self.me)
             self._news.watch()
 
     async def stop(self) -> None:

@@ -36,19 +36,12 @@ class Cluster:
         self.membership.on_gone(self._gone)
         self.membership.on_rejoined(self._rejoined)
 
-    async def start(self) -> ClusterNode:
-        """Join. Returns this node. Raises NameInUse if another one has its name and lives.
+    def start(self, me: ClusterNode) -> None:
+        """Take part as this node, which has joined already. Call it before the first job of the database.
 
         Caches are filled afterwards, so that what other nodes change meanwhile is told.
         """
-        me = await self.membership.start()
-        self.bus.start(me.name, me.id)
-        self.leases.start(me.id)
-        return me
-
-    def resume(self, me: ClusterNode) -> None:
-        """As `start`, for a node that has joined already, before the first job of its database."""
-        self.membership.resume(me)
+        self.membership.start(me)
         self.bus.start(me.name, me.id)
         self.leases.start(me.id)
 

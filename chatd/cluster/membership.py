@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from chatd.base.background import in_background
 from chatd.base.clocks import Wall
-from chatd.base.errors import ShuttingDown, StorageFailed
+from chatd.base.errors import StorageFailed
 from chatd.base.isolation import guarded
 from chatd.base.recurring_work import RecurringWork
 from chatd.store import nodes
@@ -29,17 +28,13 @@ JOINS_WITHIN = DEAD_AFTER / 1000 + 2 * BEAT  # seconds
 log = Logger()
 
 
-class NameInUse(Exception):
-    """Another node with the name of this one is alive. `str()` is a sentence for the operator."""
-
-
 class NodeState(Enum):
     """Whether this node is in the cluster."""
 
     OUT = auto()  # not started, or stopped
-    JOINING = auto()  # another node has its name, or had it until just now
     IN = auto()
     REMOVED = auto()  # it has missed beats, and others have removed it: it joins again
+    NAME_TAKEN = auto()  # as REMOVED, and another node has its name now
 
 
 class ClusterMembership:
@@ -59,8 +54,6 @@ class ClusterMembership:
         self._state = NodeState.OUT
         self._me: ClusterNode | None = None
         self._others: dict[int, ClusterNode] = {}
-        self._joined: Deferred[ClusterNode] | None = None
-        self._refused: float | None = None  # when its name was first found in use, by the clock
         self._last = 0.0  # when its last beat that was stored began
         self._in_time = 0  # beats in a row of which none was late
         self._work = RecurringWork(
@@ -70,15 +63,8 @@ class ClusterMembership:
         self._gone: list[Callable[[ClusterNode], None]] = []
         self._rejoined: list[Callable[[ClusterNode], None]] = []
 
-    def start(self) -> Deferred[ClusterNode]:
-        """Join. Fires with this node. Fails with NameInUse if another one has its name and lives."""
-        self._state = NodeState.JOINING
-        self._joined = Deferred()
-        self._work.start(0.0)
-        return self._joined
-
-    def resume(self, me: ClusterNode) -> None:
-        """As `start`, for a node that has joined already, before the first job of its database."""
+    def start(self, me: ClusterNode) -> None:
+        """Begin to beat, as a node that has joined already. Call it before the first job of the database."""
         self._database.join(me.id)
         self._me, self._state, self._last = me, NodeState.IN, self._clock.seconds()
         self._work.start(0.0)
@@ -87,9 +73,6 @@ class ClusterMembership:
         """Leave. Afterwards nothing more can be stored once another node has noticed. If leaving fails, the
         others notice that beats are missing."""
         await self._work.stop()
-        if self._joined is not None:
-            joined, self._joined = self._joined, None
-            joined.errback(ShuttingDown())
         was_in, self._state = self._state is NodeState.IN, NodeState.OUT
         if was_in and self._me is not None:
             await in_background(
@@ -110,7 +93,7 @@ class ClusterMembership:
 
     @property
     def me(self) -> ClusterNode | None:
-        """This node, as it has joined last; None before that."""
+        """This node, as it has joined last; None before the start."""
         return self._me
 
     @property
@@ -151,32 +134,17 @@ class ClusterMembership:
             _join, self._database, self._name, self._address, self._now()
         )
         if node is None:
-            return self._wait_for_name(began)
+            if self._state is NodeState.REMOVED:
+                self._state = NodeState.NAME_TAKEN
+                log.error(
+                    "this node can't join again: another node is called {name!r}; give each node its own "
+                    "name in [cluster] node",
+                    name=self._name,
+                )
+            return BEAT
         self._me, self._state, self._last, self._in_time = node, NodeState.IN, began, 0
-        self._refused = None
-        if self._joined is None:
-            self._tell(self._rejoined, node)
-        else:
-            joined, self._joined = self._joined, None
-            joined.callback(node)
+        self._tell(self._rejoined, node)
         return 0.0  # learn of the others
-
-    def _wait_for_name(self, now: float) -> float | None:
-        """Another node has the name of this one. Returns in how many seconds to try again; None: never."""
-        error = NameInUse(
-            f"another node is called {self._name!r}; give each node its own name in [cluster] node"
-        )
-        if self._refused is None:
-            self._refused = now
-        if self._joined is not None and now - self._refused > JOINS_WITHIN:
-            self._state = NodeState.OUT
-            joined, self._joined = self._joined, None
-            joined.errback(error)
-            return None
-        if self._state is NodeState.REMOVED:
-            self._state = NodeState.JOINING
-            log.error("this node can't join again: {error}", error=error)
-        return BEAT
 
     def _compare(self, found: list[ClusterNode]) -> None:
         """Tell who has come and who has gone. A silent node that was not known before has not come."""

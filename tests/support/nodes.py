@@ -10,7 +10,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.simulate.databases import DATABASE, connect_without_sync, empty_database
+from chatd.store import nodes
 from chatd.store.database import Database
+from chatd.store.nodes import ClusterNode
 from tests.support.engines import only_sqlite
 from tests.support.inline import InlineDatabase
 
@@ -35,8 +37,20 @@ class SharedDatabaseTestCase(SynchronousTestCase):
         self.addCleanup(database.close)
         return database
 
+    def join(self, database: InlineDatabase, name: str) -> ClusterNode:
+        """Join as `join`, with a name that no other node has."""
+        joined = join(database, name, int(self.wall() * 1000))
+        assert joined is not None, name
+        return joined
+
     def advance(self, seconds: float) -> None:
         self.clock.pump([0.1] * round(10 * seconds))
+
+
+def join(database: InlineDatabase, name: str, now: int) -> ClusterNode | None:
+    """Join as a node does at its start; None if another one has its name. `now` is in ms since 1970 UTC."""
+    with database._engine.begin() as connection:
+        return nodes.join(connection, name, f"{name}.example.org", now)
 
 
 def as_database(database: InlineDatabase) -> Database:

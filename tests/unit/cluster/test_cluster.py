@@ -8,10 +8,9 @@ from twisted.internet.defer import Deferred
 
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.heard_nodes import SILENT_AFTER
-from chatd.cluster.membership import BEAT, JOINS_WITHIN, NameInUse
+from chatd.cluster.membership import BEAT
 from chatd.cluster.numbered_bus import NumberedBus
 from chatd.simulate.bus import SimulatedBus, SimulatedWire
-from chatd.store import nodes
 from chatd.store.leases import LASTS
 from tests.support.inline import InlineDatabase
 from tests.support.nodes import SharedDatabaseTestCase, as_database
@@ -37,13 +36,10 @@ class Clusters(SharedDatabaseTestCase):
         database = self.databases[name] = self.connect()
         bus = NumberedBus(wire, self.clock)
         bus.on_gap(lambda node: self.gaps[name].append(node))
-        cluster = Cluster(
-            as_database(database), self.clock, self.wall, bus, name, f"{name}.example.org"
-        )
-        started = Deferred.fromCoroutine(cluster.start())
-        self.assertEqual(self.clock.getDelayedCalls() != [], True)
+        me = self.join(database, name)
+        cluster = Cluster(as_database(database), self.clock, self.wall, bus, me.name, me.address)
+        cluster.start(me)
         self.clock.advance(0)
-        self.assertEqual(self.successResultOf(started).name, name)
         return cluster
 
     def test_messages(self) -> None:
@@ -101,17 +97,15 @@ class Clusters(SharedDatabaseTestCase):
         self.advance(LASTS / 1000 + 3 * BEAT)
         self.assertEqual((told[0], told[-1] > 1, 0 in told), (1, True, True))
 
-    def test_resumed(self) -> None:
-        """A node that has joined by itself, before its database runs, goes on like others."""
+    def test_third(self) -> None:
+        """What a node has wanted before its start it gets afterwards."""
         database = self.connect()
-        with database._engine.begin() as connection:
-            me = nodes.join(connection, "c", "host", int(self.wall() * 1000))
-        assert me is not None
+        me = self.join(database, "c")
         bus = NumberedBus(self.network.wire(), self.clock)
         cluster = Cluster(as_database(database), self.clock, self.wall, bus, me.name, me.address)
         told: list[int] = []
         cluster.leases.want("x", told.append, lambda: told.append(0))
-        cluster.resume(me)
+        cluster.start(me)
         self.advance(2 * BEAT)
         self.assertEqual(told, [1])
         self.assertIn(me.id, self.a.membership.others)
@@ -119,12 +113,9 @@ class Clusters(SharedDatabaseTestCase):
         self.assertEqual(cluster.membership.me, me)
 
     def test_not_started(self) -> None:
-        """A node whose start has failed can be stopped."""
+        """A node whose start has failed before can be stopped."""
         bus = NumberedBus(self.network.wire(), self.clock)
         cluster = Cluster(as_database(self.connect()), self.clock, self.wall, bus, "a", "host")
-        started = Deferred.fromCoroutine(cluster.start())
-        self.advance(JOINS_WITHIN + 3 * BEAT)
-        self.failureResultOf(started, NameInUse)
         self.successResultOf(Deferred.fromCoroutine(cluster.stop()))
 
     def test_stopped(self) -> None:
