@@ -62,8 +62,7 @@ class World:
         first realm has so many `nodes`, and the others have up to that."""
         self.random = Random(seed)  # noqa: S311 - not for secrets
         self.folder = folder
-        self.strange = strange
-        self.nodes = nodes
+        self.strange, self.nodes = strange, nodes
         self.shared: dict[str, SharedServer] = {}  # what the nodes of a realm share, by its name
         self.trace = Trace(lambda: self.network.now - START, write)
         self.disks = disks
@@ -80,16 +79,17 @@ class World:
         self.marks: list[Marked] = []
         # Groups and people: up to where they counted as read when the people had joined
         self.joined_at: dict[tuple[str, str], int] = {}
-        # Strangers, and who accepts them
-        self.accepted: list[tuple[str, str, TrackedRequest]] = []
+        self.accepted: list[tuple[str, str, TrackedRequest]] = []  # strangers, and who accepts them
         self.requests: list[TrackedRequest] = []
         self.counts: Counter[str] = Counter()
         self.restored = False  # a realm was restored from an older copy
         # Groups, and whom their creators want to make admins: the requests for that
         self.promotions: defaultdict[tuple[str, str], list[TrackedRequest]] = defaultdict(list)
         self._texts = 0
-        by_chance = (2, 2, 2, 2, 3, 3, 3, 4, 5) if nodes == 1 else (2, 2, 2, 3)
-        self._settle_in(realms or self.random.choice(by_chance))
+        self._settle_in(realms or self._choose_realms())
+
+    def _choose_realms(self) -> int:
+        return self.random.choice((2, 2, 2, 2, 3, 3, 3, 4, 5) if self.nodes == 1 else (2, 2, 2, 3))
 
     def _settle_in(self, realms: int) -> None:
         for number in range(1, realms + 1):
