@@ -69,7 +69,7 @@ class Figures(NamedTuple):
 
 
 class Pair:
-    """Two people, of whom one writes to the other."""
+    """Two people: a sender and a recipient."""
 
     def __init__(self, number: int, sender: Node, recipient: Node) -> None:
         self.name = f"r{number}"

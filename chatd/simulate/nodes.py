@@ -44,8 +44,8 @@ class SharedServer:
         self.bus.faults = GOOD
         self.nodes: list[SimulatedNode] = []
         self.people: list[Any] = []  # of chatd.simulate.roaming.RoamingPerson
-        # A node has ended whose last news may not have reached the others. Nobody can repeat them, so
-        # listeners find what they were about with the next entry, or by reading.
+        # A node has ended whose last news may not have reached the others. No node can repeat them,
+        # so listeners find those entries with the next one, or by reading.
         self.news_lost = False
         shutil.copyfile(empty_database(), self.path / DATABASE)
         make_key_file(self.key_file, lambda size: realm.encode().ljust(size, b"."))

@@ -1,8 +1,8 @@
 """A database in a file that stands for one on a server: the simulated nodes of a realm share it.
 
 Transactions are serial, because each is one step of the simulation. So a node's turn is its transaction, and
-locks are not needed. The rest is as with PostgreSQL: nodes count what they change, and whoever was removed
-changes nothing.
+locks are not needed. The rest is as with PostgreSQL: nodes count what they change, and a node that was
+removed changes nothing.
 """
 
 from __future__ import annotations

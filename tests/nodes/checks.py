@@ -92,7 +92,7 @@ def doubled(log: Log) -> list[str]:
 
 
 def invented(log: Log, operations: Sequence[Operation]) -> list[str]:
-    """Messages that nobody has sent."""
+    """Messages in the log that no client sent."""
     known = {each.name for each in sends(operations, log.label)}
     return some(f"{log}: never sent", log.names.keys() - known)
 
@@ -159,7 +159,7 @@ def wrong_changes(log: Log, operations: Sequence[Operation]) -> list[str]:
 
 
 def differing(log: Log, other: Mapping[int, Entry], who: str) -> list[str]:
-    """Entries that somebody else has in another way, or lacks, or has too many of."""
+    """Entries that differ in somebody else's copy, or are missing or added there."""
     here = {entry["seq"]: entry for entry in log.entries}
     wrong = []
     for seq in sorted(here.keys() | other.keys()):
@@ -179,8 +179,8 @@ def alike(one: Entry, two: Entry) -> bool:
 
 
 def mirrors(home: Log, mirror: Log) -> list[str]:
-    """Entries of a group that another realm has in another way, from the first that it has. Addresses look
-    different there."""
+    """Entries of a group that differ in another realm, from the first that it has. Addresses look different
+    there."""
     theirs = {entry["seq"]: entry for entry in mirror.entries}
     wrong = []
     for entry in home.entries:
@@ -202,7 +202,7 @@ def alike_texts(one: Entry, two: Entry) -> bool:
 
 
 def after_leaving(operations: Sequence[Operation]) -> list[str]:
-    """Messages of somebody who had left, that were stored all the same."""
+    """Messages that somebody sent after leaving, and that were stored."""
     return some(
         "stored after leaving",
         (each.name for each in operations if each.verb == "outside" and each.is_ok),

@@ -79,8 +79,8 @@ class Failover(NodeDaemonsTestCase):
     @long_test
     @in_thread
     def test_killed_primary(self) -> None:
-        """Two clients send through two nodes while the primary is killed. What was acknowledged is stored,
-        all is stored once, and listeners at both nodes hear all of it within seconds, once."""
+        """Two clients send through two nodes while the primary is killed. Each
+        message is stored once, and listeners at both nodes hear each one once, within seconds."""
         one, two = (home.daemon for home in self.nodes)
         with one.register("ana") as ana, two.register("budi") as budi:
             ana.must(command="addgroup", group=GROUP)

@@ -1,4 +1,4 @@
-"""Runs many seeds, and prints what was found."""
+"""Runs many seeds, and prints their results."""
 
 from __future__ import annotations
 

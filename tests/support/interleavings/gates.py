@@ -35,7 +35,7 @@ class Gate:
         self.state = State.RUNNING
         self.label = ""  # what comes next
         self.pid: int | None = None  # the server's process that executes it
-        self.dead = False  # whoever is behind it was killed: no statement reaches the server
+        self.dead = False  # the node was killed: no statement reaches the server
         self.unanswered = False  # the next commit is made, and its answer is lost
         self.lost_answers = 0
         self.failure: str | None = None  # with which the thread has ended

@@ -34,7 +34,7 @@ GONE = ("kicked", "left")
 
 
 def broken_now(control: Any) -> Iterator[str]:
-    """What is wrong in what is committed, at any time."""
+    """Faults in the committed data, at any time."""
     for row in control.execute(_SEQS).fetchall():
         yield f"the entries of a log (conversation, first, last, count, different) are {row}"
 
@@ -72,7 +72,7 @@ class Promises:
             yield f"the id (conversation, seq, id) is not higher than the one before: {row}"
 
     def _acknowledged(self) -> Iterator[str]:
-        """What was acknowledged is stored, in the place that was told."""
+        """Each acknowledged message is stored, at the acknowledged place."""
         for attempt in self._attempts:
             receipt = attempt.receipt
             if receipt is None:
@@ -98,7 +98,7 @@ class Promises:
         yield from (f"{text} has the places {at}" for text, at in places.items() if len(at) > 1)
 
     def _refused(self) -> Iterator[str]:
-        """What was refused is not stored, unless a send with its key was not refused."""
+        """A refused message is not stored, unless another send with its key was accepted or is in doubt."""
         accepted = {
             each.text for each in self._attempts if each.receipt is not None or each.in_doubt
         }
@@ -116,7 +116,7 @@ class Promises:
         yield from (f"several conversations: {row}" for row in found)
 
     def _logs(self) -> Iterator[str]:
-        """Nobody writes to a group while they are no member, and the log tells who the members are."""
+        """Only members write to a group, and the log tells who the members are."""
         groups = dict(self._read("SELECT conversation_id, name FROM groups"))
         members: dict[int, set[str]] = {group: set() for group in groups}
         for group, seq, who, data, _ in sorted(self._read(_ENTRIES), key=lambda row: row[:2]):

@@ -30,7 +30,7 @@ class QueuedBus(MemoryBus):
         self._arrived.setdefault(node, deque()).append(message)
 
     def deliver(self) -> None:
-        """Pass on what has arrived."""
+        """Pass on the messages that have arrived."""
         for node in sorted(self._arrived):
             waiting = self._arrived[node]
             while waiting:
@@ -39,7 +39,7 @@ class QueuedBus(MemoryBus):
                     then(node, message)
 
     def lose(self) -> None:
-        """Lose what has arrived, and tell the gaps."""
+        """Lose the messages that have arrived, and report the gaps."""
         for node in sorted(self._arrived):
             if self._arrived[node]:
                 self._arrived[node].clear()

@@ -55,7 +55,7 @@ _REMOVE = (
 
 @dataclass
 class Run:
-    """What has become of a seed."""
+    """The result of a seed."""
 
     seed: int
     steps: int = 0
@@ -150,7 +150,7 @@ class Interleaving:
         return Workload(name, node, people, random, self._attempts, self.run.problems)
 
     def _before_step(self) -> None:
-        """Check what is committed, or let something go wrong, now and then."""
+        """Now and then, check the committed data, or make something fail."""
         dice = self._random.random()
         if dice > 0.97:
             self.run.problems += broken_now(self._control)

@@ -105,7 +105,7 @@ class Workload:
             attempt.in_doubt = self._node.gate.dead and not isinstance(outcome, Sent)
 
     def send_to(self, sender: str, to: str) -> Attempt:
-        """Send one message, and return what has become of it."""
+        """Send one message, and return the attempt with its outcome."""
         attempt = self._new(sender, to, None)
         self._attempts.append(attempt)
         [attempt.outcome] = self._perform([self._call_of(attempt)])
@@ -231,7 +231,7 @@ class Workload:
             if isinstance(failed, StorageFailed):
                 refused = True
             elif isinstance(failed, WaitingForever) and self._node.gate.dead:
-                pass  # its client hears nothing
+                pass  # its client gets no answer
             elif isinstance(failed, BaseException) and not isinstance(
                 failed, ChatError | LeaseLost
             ):

@@ -114,7 +114,7 @@ class SigningKey(NodesTestCase):
         self.assertIsNone(ring.get("realm1", new).until)
 
     def test_not_had(self) -> None:
-        """A node that can't open the new key says so once, goes on with the old one, and tries again."""
+        """A node that can't open the new key says so once, continues to use the old one, and tries again."""
         old = self.signs_with(self.a)
         self.renew()
         key_file = self.a.config.cluster.key_file

@@ -127,7 +127,7 @@ class AtNodes(TwoServices):
         self.run_cases()
 
     def test_lost(self) -> None:
-        """What is told is lost, and that is noticed by the next heartbeat."""
+        """The news is lost, and the other node notices that by the next heartbeat."""
         for bus in self.buses:
             bus.lost = True
         self.run_cases()

@@ -1,4 +1,4 @@
-"""Entries of groups are pushed to those who are members, whatever the nodes of the realm have not heard."""
+"""Entries of groups are pushed to members only, also if nodes of the realm have missed news."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Held(SynchronousTestCase):
         )
         self.rosters = RosterCache(self.context)
         self.pushes = GroupPushes(self.context, self.rosters, Presence())
-        # What was pushed: a name, the accounts or None, and the epoch
+        # The pushes: a name, the accounts or None, and the epoch
         self.pushed: list[tuple[str, list[int] | None, int | None]] = []
 
     def note(self, name: str, accounts: Collection[int] | None, place: LogPlace) -> None:
@@ -106,14 +106,14 @@ class Held(SynchronousTestCase):
         self.assertEqual((self.pushed, self.reads.asked), ([("a", both, 3), ("b", both, 3)], []))
 
     def test_roster_is_older(self) -> None:
-        """It is read first, and what comes meanwhile waits for its turn. Other groups do not wait."""
+        """The roster is read first, and later pushes wait for their turn. Other groups do not wait."""
         self.keep(5, 3, ANA, BUDI)
         self.keep(6, 1, BUDI)
         self.push("a", 5, 4)
         self.push("b", 5, 3)
         self.push("c", 6, 1)
         self.assertEqual(self.names(), "c")
-        # What was held after the query had begun is checked by the next one.
+        # The next query checks pushes that were held after this one had begun.
         self.push("d", 5, 5)
         self.assertEqual(self.reads.answer(roster(5, 4, ANA)), ([5], {5: 3}))
         self.assertEqual(self.pushed, [("a", [ANA], 4)])
@@ -187,7 +187,7 @@ class Held(SynchronousTestCase):
         self.assertEqual(self.names(), "ab")
 
     def test_failed(self) -> None:
-        """The query is tried again. What waits for too long is dropped."""
+        """The query is tried again. Pushes that wait for too long are dropped."""
         self.push("a", 5, 1)
         self.reads.fail()
         self.push("b", 6, 1)
@@ -203,7 +203,7 @@ class Held(SynchronousTestCase):
         self.assertEqual((self.reads.asked, self.clock.getDelayedCalls()), ([], []))
 
     def test_database_is_behind(self) -> None:
-        """A database without what was committed, as after a failover, is not asked without a pause."""
+        """A database that lacks committed changes, as after a failover, is asked again only after a pause."""
         self.push("a", 5, 2)
         for _ in range(group_pushes.MAX_ROUNDS):
             self.reads.answer(roster(5, 1, ANA))
@@ -225,7 +225,7 @@ class Held(SynchronousTestCase):
         self.assertEqual(self.names(), "ab")
 
     def test_dropped_meanwhile(self) -> None:
-        """What comes after pushes were dropped is not told to those whom the query for these finds."""
+        """Pushes after dropped ones do not go to the members that the query for the dropped ones finds."""
         self.patch(group_pushes, "MAX_HELD", 2)
         for _ in range(3):
             self.push("x", 5, 4)
@@ -246,8 +246,8 @@ class Held(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_random(self) -> None:
-        """Whatever is read when: all is pushed once, in the order of each group, to a roster as new as the
-        entry."""
+        """Whenever rosters are read, each entry is pushed once, in the order of its group, to a roster that
+        is as new as the entry."""
         for seed in range(50):
             self.setUp()
             random = Random(seed)  # noqa: S311 - for a test
@@ -323,7 +323,7 @@ class AtTwoNodes(TwoServices):
             self.assertEqual(self.texts(*key), ["1", "2"], key)
 
     def test_kicked(self) -> None:
-        """No node pushes to them what is stored later, also if nobody has heard of the kick."""
+        """No node pushes later entries to the kicked member, even if no other node has heard of the kick."""
         self.buses[0].silent = True
         self.kick(self.here)
         self.post(self.there, "1")
@@ -334,7 +334,7 @@ class AtTwoNodes(TwoServices):
             self.assertEqual(self.texts("ana", node), ["1", "2"])
 
     def test_told_to_those_who_were_kicked_since(self) -> None:
-        """A node that hears nobody asks the database before it passes on what was stored before the kick."""
+        """A node that hears no other one asks the database before it passes on entries."""
         held: list[Callable[[], object]] = []
         news = self.there.context.news
         real = news._arrived
@@ -349,7 +349,7 @@ class AtTwoNodes(TwoServices):
         self.assertEqual((self.texts("ana", 1), self.texts("budi", 1)), (["1"], []))
 
     def test_changes(self) -> None:
-        """What else is pushed of a group is checked, too."""
+        """Other pushes of a group are checked, too."""
         sent = self.post(self.here, "1")
         self.texts("budi", 1)
         self.buses[0].silent = True
@@ -363,7 +363,7 @@ class AtTwoNodes(TwoServices):
         self.assertNotIn("GroupChange", [each.__name__ for each in got])
 
     def test_joined(self) -> None:
-        """Who has joined at another node gets what is stored later."""
+        """A member who has joined at another node gets later entries."""
         self.kick(self.here)
         self.buses[0].silent = True
         result_of(self.here.groups.invite(self.ana, self.name, [Address("budi")]))
@@ -427,8 +427,8 @@ class AtTwoNodes(TwoServices):
             self.assertEqual([each.removed for each in told], [True])
 
     def test_random(self) -> None:
-        """Kicks, joins and messages at either node, while the bus loses what it likes. Everybody is pushed
-        only what they may read, and what they are pushed is in the order of the log."""
+        """Kicks, joins and messages at either node, while the bus loses messages at random. Each person gets
+        only entries that they may read, in the order of the log."""
         for seed in range(3):
             self.tearDown()
             self.setUp()

@@ -55,7 +55,7 @@ class Topics(SynchronousTestCase):
         self.assertEqual([heard, others], [[[], ["reset"], ["reset"]]] * 2)
 
     def test_to_one_node(self) -> None:
-        """Only that node hears it, and from whom. Nobody is reset if it is lost."""
+        """Only that node hears it, and from whom. If it is lost, no topic is reset."""
         heard: list[list[Any]] = [[] for _ in self.news]
 
         def note(to: list[Any], node: str, value: int) -> None:
@@ -74,7 +74,7 @@ class Topics(SynchronousTestCase):
         alone.direct_topic("asked", int, lambda *_: self.fail("there is nobody"))("two", 1)
 
     def test_unreadable(self) -> None:
-        """What can't be read is about something that may have changed."""
+        """A message that can't be decoded resets its topic: something may have changed."""
         _, heard = self.topics("numbers", int)
         for message in (
             b"",
@@ -183,7 +183,7 @@ class Told(SynchronousTestCase):
         self.assertEqual((near.got, far.got), ([], [event]))
 
     def test_followers(self) -> None:
-        """An event for followers only reaches no other listener, also if nobody follows where it happens."""
+        """An event for followers only reaches no other listener, also if its own node has no followers."""
         plain, follower = self.listen(1, 1), self.listen(1, 1, all_events=True)
         event = events.Typing(1, "ana")
         self.assertTrue(self.presences[0].anyone_follows)
@@ -193,7 +193,7 @@ class Told(SynchronousTestCase):
         self.assertEqual((plain.got, follower.got), ([], [event]))
 
     def test_once(self) -> None:
-        """What was heard is not told on."""
+        """A node does not tell others the events that it has heard."""
         listeners = [self.listen(node, 1) for node in range(2)]
         self.presences[0].tell({1}, Message(1, 2, 3, 4, "ana"), None)
         self.presences[0].flush()
@@ -249,8 +249,8 @@ VALUES: dict[Any, object] = {
 
 class Quiet(SynchronousTestCase):
     def test_watched(self) -> None:
-        """While other nodes are not heard, all is looked for in the database within a second, again and
-        again."""
+        """While other nodes are not heard, all topics are read from the database within a second,
+        repeatedly."""
         clock, buses = Clock(), list[MemoryBus]()
         bus = MemoryBus("one", buses)
         news, resets = NodeNews(bus, clock), list[float]()

@@ -1,4 +1,4 @@
-"""Realms on several nodes in the simulator: their database, the bus, and what is checked of them."""
+"""Realms on several nodes in the simulator: their database, the bus, and the promises that are checked."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ class SharedDatabase(NodesTestCase):
         self.assertIn(("a",), self.rows(settings.c.name))
 
     def test_doubt(self) -> None:
-        """If no answer to a commit comes, the node finds out later what has become of it, on a new
-        connection."""
+        """If no answer to a commit comes, the node finds out later, on a new connection,
+        whether it was committed."""
         renewed: list[bool] = []
         database = self.one.realm.database
         database.on_others(lambda _db, reconnected: renewed.append(reconnected))
@@ -124,7 +124,7 @@ class Lives(NodesTestCase):
         self.assertNotEqual(self.one.realm.nodes.id, before)
 
     def test_resumed(self) -> None:
-        """Clients of a node that is killed resume their sessions at another one, and send what has waited."""
+        """Clients of a killed node resume their sessions at another one, and send their waiting requests."""
         person = self.shared.people[0]
         other = next(name for name in self.world.people if name != person.name)
         address = str(self.world.address(other, person.name))
@@ -168,7 +168,7 @@ class Promised(NodesTestCase):
         self.promises.check()
 
     def test_missed(self) -> None:
-        """A client at a node that was removed learns of what was told while there was no other node."""
+        """A client at a node that was removed learns the entries that it was not told of meanwhile."""
         names = self._found_group()
         teller, hearer = (self.world.people[name] for name in names)
         assert isinstance(teller, RoamingPerson)
@@ -181,7 +181,7 @@ class Promised(NodesTestCase):
             node.stop_process()
         self.network.advance(8.0)
         teller.posts("kebun", "dua")
-        self.network.advance(61.0)  # what is told is kept for a minute
+        self.network.advance(61.0)  # news is kept for a minute
         for node in stopped:
             node.continue_process()
         self.network.advance(10.0)

@@ -34,7 +34,7 @@ class StoringBeside(NodesCase):
             node.send(7, "a")
 
     def batch(self, node: Node, conversation: int, text: str, key: str | None = None) -> Any:
-        """Send as the service does. Returns what is stored."""
+        """Send as the service does. Returns the stored message."""
         new = NewMessage(conversation, 1, "ana", NOW, text, key=key)
         run = node.writers.messages.send if key is None else node.writers.sends.store
         [outcome] = node.writer.commit([Job(Deferred(), run, (new,), True)])
@@ -138,7 +138,7 @@ class StoringBeside(NodesCase):
         return [(places[each.done], each.value.seq) for each in node.writer.commit(jobs)]
 
     def test_what_is_free(self) -> None:
-        """Messages to other conversations do not wait. What is left comes first in a later transaction."""
+        """Messages to other conversations do not wait. Jobs that are left come first in the next one."""
         self.make_heads()
         self.hold(self.one)
         thread, _ = self.in_thread(self.batch, self.one, 7, "b")
@@ -156,7 +156,7 @@ class StoringBeside(NodesCase):
         self.assertEqual(order[-4:], ["b", "c", "d", "e"])
 
     def test_left_at_the_end(self) -> None:
-        """A node that ends stores what it has left before."""
+        """A node that ends first stores the jobs that it has left."""
         self.make_heads()
         self.hold(self.one)
         thread, _ = self.in_thread(self.batch, self.one, 7, "b")
@@ -168,7 +168,7 @@ class StoringBeside(NodesCase):
         self.assertEqual(self.two.writer.give_up(), [])
 
     def test_not_left_forever(self) -> None:
-        """After some attempts a node waits for what it has left."""
+        """After some attempts a node waits for the locks of the jobs that it has left."""
         self.make_heads()
         self.hold(self.one)
         first, _ = self.in_thread(self.batch, self.one, 7, "b")
@@ -197,7 +197,7 @@ class StoringBeside(NodesCase):
         self.assertEqual([each for each in found if each[1] == 7], [(kept[-1], 7)])
 
     def test_turn(self) -> None:
-        """What needs the turn of a node waits for those that store messages, and the other way round."""
+        """Jobs in an exclusive turn wait for nodes that store messages, and the other way round."""
         self.hold(self.one)
         move = self.two.writers.messages.epochs.move
         self.wait_for((self.batch, self.one, 7, "b"), (self.two.run, move, 7))

@@ -1,5 +1,5 @@
-"""The connection to PostgreSQL is lost in a transaction: nothing is stored twice, and who waits is told the
-truth."""
+"""The connection to PostgreSQL is lost in a transaction: nothing is stored twice, and callers get the true
+outcome."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class LosingCase(NodesCase):
 
 class LostAnswers(LosingCase):
     def test_stored(self) -> None:
-        """A transaction was stored although nobody said so. Its jobs are told as soon as that is known,
-        before the next ones, and have the numbers that they were given."""
+        """A transaction was stored, and its answer was lost. Its jobs get their outcomes as soon as
+        that is known, before the next ones, with the numbers that they were given."""
         self.lose(self.one, lambda raw: raw.commit())
         self.assertEqual(self.submit(self.one, "b", "c"), [])
         self.assertEqual(self.one.writer.looks_after, 0.2)
@@ -82,7 +82,7 @@ class LostAnswers(LosingCase):
         self.assertEqual(self.submit(self.one, "c")[0].value.seq, 2)
 
     def test_nothing_to_store(self) -> None:
-        """What a job has read is right, whatever becomes of its transaction."""
+        """The result of a job that only reads is right, also if its transaction is not committed."""
         self.lose(self.one, lambda raw: None)
         read = Job(Deferred(), lambda connection: 5)
         self.assertEqual(self.one.writer.commit([read]), [])
@@ -121,7 +121,7 @@ class LostAnswers(LosingCase):
         self.assertEqual(self.texts(), ["a", "b"])
 
     def test_removed_and_restarted(self) -> None:
-        """If the server was started again since, too, nobody can know."""
+        """If the server was started again since, too, no one can find out."""
         self.patch(
             node_turns,
             "_STATUS",

@@ -93,7 +93,7 @@ class Numbering(NodesCase):
         self.assertEqual(len(set(self.rows(outbox.c.id))), 3)
 
     def test_only_after_others(self) -> None:
-        """What a node keeps in memory is dropped only after another one has changed something."""
+        """A node drops its caches only after another one has changed something."""
         self.one.send(7, "a")
         before = self.one.renewed
         self.one.send(7, "b")
@@ -126,8 +126,8 @@ class Numbering(NodesCase):
         self.assertEqual(self.one.send(7, "a").seq, 1)
 
     def test_paused(self) -> None:
-        """A node that is stopped in its turn keeps the others waiting for a short time only. What it had
-        begun is not stored, and then it goes on."""
+        """A node that is stopped in its turn keeps the others waiting for a short time only. Its
+        transaction is not stored, and then the node continues."""
         for limit in ("LONGEST_SILENCE", "PATIENT_SILENCE"):
             self.patch(node_turns, limit, 100)
         sent: list[int] = []
@@ -143,7 +143,7 @@ class Numbering(NodesCase):
         self.assertEqual(self.one.send(7, "c").seq, 4)
 
     def test_beat(self) -> None:
-        """Whoever commits something lives, also if its beats wait behind many transactions."""
+        """Each commit counts as a beat, so a node is alive even if its beats wait for many transactions."""
         set_beat = sa.update(nodes_table).values(beat=1)
         self.two.run(lambda connection: connection.execute(set_beat))
         self.one.send(7, "a")
@@ -152,7 +152,7 @@ class Numbering(NodesCase):
 
     def test_reconnected(self) -> None:
         """After the connection was lost, a term begins, because the server may be another one that lacks the
-        last transactions. What was not committed is refused."""
+        last transactions. Jobs that were not committed are refused."""
         before = self.one.send(7, "a", "realm2").number
         self.server.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname <> 'postgres'"
@@ -163,7 +163,7 @@ class Numbering(NodesCase):
         self.assertGreater(after.number >> TERM_BITS, before >> TERM_BITS)
 
     def test_isolation(self) -> None:
-        """A node sees what was committed before each statement, whatever the database's default is."""
+        """Each statement sees everything that was committed before it, whatever the database's default is."""
         given = {"options": "-c default_transaction_isolation=serializable"}
         url = sa.make_url(self.url).update_query_dict(given)
         engine = connect(url.render_as_string(hide_password=False))

@@ -75,8 +75,8 @@ class Questions(AtOtherNodes):
         self.assertEqual([(each.realm, each.state) for each in shown], [("realm2", "up")])
 
     def test_lost(self) -> None:
-        """What only reads is asked once more. A change is not made twice: it fails as over a link that drops,
-        and the realm may have made it."""
+        """A question that only reads is asked once more. A change is not made twice: it fails as over a link
+        that drops, and the realm may have made it."""
         self.a.bus.lost = True
         sent = len(self.b.bus.sent)
         directory = self.b.realm.directory
@@ -123,7 +123,7 @@ class Questions(AtOtherNodes):
 
 
 class Work(AtOtherNodes):
-    """What is done in the background for a realm is done by the node with the link."""
+    """The node with the link does the background work for a realm."""
 
     def test_left_to_the_owner(self) -> None:
         begun: list[str] = []
@@ -167,8 +167,8 @@ class Work(AtOtherNodes):
         self.assertEqual(self.b.federation.rosters._linked, set())
 
     def test_node_dies_before_it_tells(self) -> None:
-        """What a node has stored for a realm, and could not tell before it died, is begun by the node with
-        the link."""
+        """A node stores work for a realm, and dies before it can tell the others. The node with the link
+        begins that work."""
         self.ana.creates("kita")
         self.budi.does(ask.JoinGroup(parse_address("kita@realm1")))
         self.network.advance(SOON + 1.0)
@@ -233,8 +233,8 @@ class Telling(AtOtherNodes):
 
     def test_post(self) -> None:
         """A sender at the other node waits until the message has come back. Only its other connections get it
-        as an event. If that it has come back is not heard there, the sender learns a moment later that the
-        home has the message, and gets it as an event."""
+        as an event. If that news is lost, the sender learns a moment later that the home has the
+        message, and gets it as an event."""
         self.join()
         self.follow(self.ana, self.near)
         reply = self.ana.posts("ramai@realm2", "halo")
@@ -321,8 +321,8 @@ class Telling(AtOtherNodes):
             self.assertIsNone(node.service.remote_presence.known(self.ana.account, seen))
 
     def test_owner_changes(self) -> None:
-        """If another node links, nobody is told that people have gone, also if it is heard late that the
-        earlier one has lost its link."""
+        """If another node links, no client is told that people have gone, even if the news that the
+        earlier node has lost its link arrives late."""
         self.budi.sends("ana@realm1", "halo")
         self.ana.sends("budi@realm2", "halo")
         self.follow(self.ana)

@@ -16,7 +16,7 @@ SINCE = 1_000
 
 
 class Node:
-    """A node, the epochs of its leases, and what it was told of the links of others."""
+    """A node, the epochs of its leases, and the news that it has of the links of others."""
 
     def __init__(self, name: str, buses: list[MemoryBus], clock: Clock) -> None:
         self.bus = MemoryBus(name, buses)
@@ -89,7 +89,7 @@ class States(SynchronousTestCase):
         self.assertEqual(self.owner(self.c), "a")
 
     def test_lost_news(self) -> None:
-        """What was lost is in a snapshot that is asked for."""
+        """A node that has lost news asks for a snapshot, which has them."""
         self.a.bus.lost = True
         self.a.own("realm2", 1, ())
         self.clock.advance(0)
