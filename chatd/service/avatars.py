@@ -61,7 +61,6 @@ class Avatars:
         self._uploads = uploads
         self._disk = disk
         self._scaler = scaler
-        self._arriving: dict[int, int] = {}  # bytes, by account
         self._counts = NodeCounts(context.news, context.clock, "arriving-pictures")
 
     def stop(self) -> None:
@@ -77,7 +76,6 @@ class Avatars:
         if self._counts.of(str(account.id)).files:
             raise errors.TooManyUploads(limit=1)
         self._disk.expect(size)
-        self._arriving[account.id] = size
         self._counts.add(str(account.id), size)
         return AvatarUpload(self, account, self._uploads.receive_temporary(safe, size), keep)
 
@@ -88,9 +86,10 @@ class Avatars:
 
     def arrived(self, account: Account) -> None:
         """The file is no longer arriving."""
-        size = self._arriving.pop(account.id)
+        owner = str(account.id)
+        size = self._counts.bytes[owner]  # it is the only one of the account
         self._disk.arrived(size)
-        self._counts.remove(str(account.id), size)
+        self._counts.remove(owner, size)
 
     async def made(self, account: Account, name: str, file: StoredFile) -> Avatar:
         """The picture that is made of a file, which is removed. Raises BadPicture, Busy, ShuttingDown,

@@ -89,7 +89,6 @@ class Imports:
         )
         self._quota = Quota(PER_HOUR)
         share_quota(self._quota, context.news, context.clock, "imports")
-        self._arriving: dict[int, int] = {}  # bytes, by account
         self._counts = NodeCounts(context.news, context.clock, "arriving-archives")
         self._running: dict[int, ImportRun] = {}
         # Accounts whose run has to end before the next one begins, which another node may have stored
@@ -115,22 +114,22 @@ class Imports:
             raise errors.FileTooLarge(size=size, limit=limit)
         if self._counts.of(str(account.id)).files:
             raise errors.TooManyUploads(limit=1)
-        if len(self._running) + len(self._arriving) >= MAX_RUNNING:
+        if len(self._running) + len(self._counts.files) >= MAX_RUNNING:
             raise errors.Busy
         self._disk.check(size + self._disk.expected)
         if wait := self._quota.take(account.key, self._context.clock.seconds()):
             raise errors.TooManyImports(limit=PER_HOUR, minutes=math.ceil(wait / 60))
         self._disk.expect(size)
-        self._arriving[account.id] = size
         self._counts.add(str(account.id), size)
         name = NAME.format(code=new_code(self._context.random_bytes))
         return ArchiveUpload(self, account, self._uploads.receive(name, size))
 
     def arrived(self, account: Account) -> None:
         """The archive is no longer arriving."""
-        size = self._arriving.pop(account.id)
+        owner = str(account.id)
+        size = self._counts.bytes[owner]  # it is the only one of the account
         self._disk.arrived(size)
-        self._counts.remove(str(account.id), size)
+        self._counts.remove(owner, size)
 
     async def start(self, account: Account, stored: str) -> AccountImport:
         """Import the archive with this name in the uploads folder. Raises ImportUnfinished, StorageFailed;

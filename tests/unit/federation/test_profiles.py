@@ -135,7 +135,7 @@ class Profiles(LinkedTestCase):
         self.budi.client.connection.leave(clean=False)
         self.network.result(receive.finish(), 60)
         self.assertEqual(self.picture(self.two, "budi"), FIRST)
-        self.assertEqual(self.two.service.avatars._arriving, {})
+        self.assertEqual(self.two.service.avatars._counts.files, {})
 
     def test_deleted_file(self) -> None:
         """A file is deleted where it went, with all its messages. What can't be deleted is the reason of the

@@ -50,7 +50,7 @@ class OverHTTP(RawTestCase):
         with broken:
             self.assertEqual((await self.say("PUT", "/import", "messi", DATA)).status, 503)
         self.flushLoggedErrors()
-        self.assertEqual(self.realm.service.imports._arriving, {})
+        self.assertEqual(self.realm.service.imports._counts.files, {})
         self.assertEqual(self.realm.service.disk.expected, 0)
         running = mock.patch.object(Imports, "_run")
         with running:

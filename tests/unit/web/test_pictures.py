@@ -72,7 +72,7 @@ class Pictures(RawTestCase):
         ):
             answer = await self.put(data, who, whose)
             self.assertEqual(answer.json.get("code"), code)
-        self.assertEqual(self.realm.service.avatars._arriving, {})
+        self.assertEqual(self.realm.service.avatars._counts.files, {})
         self.patch(avatars, "MAX_SOURCE", 10)
         self.assertEqual((await self.put(bytes(11))).status, 413)
         foreign = await self.say(
@@ -140,7 +140,7 @@ class Pictures(RawTestCase):
             "PUT", "/pictures/@messi", {"Cookie": self.cookies["messi"], "Content-Length": 5000}
         )
         raw.send(b"x" * 100)
-        arriving = self.realm.service.avatars._arriving
+        arriving = self.realm.service.avatars._counts.files
         await raw.until(lambda: bool(arriving))
         self.assertEqual((await self.put(b"y")).json["code"], "too-many-uploads")
         raw.cut()
@@ -155,7 +155,7 @@ class Pictures(RawTestCase):
             "PUT", "/pictures/@messi", {"Cookie": self.cookies["messi"], "Content-Length": 5000}
         )
         raw.send(b"x" * 100)
-        arriving = self.realm.service.avatars._arriving
+        arriving = self.realm.service.avatars._counts.files
         await raw.until(lambda: bool(arriving))
         self.site._pictures.stop()
         await raw.until(lambda: not arriving)
