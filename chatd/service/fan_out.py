@@ -43,6 +43,35 @@ class Others(Collection[int]):
         return (account for account in self._audience if account not in self._left_out)
 
 
+class _Told(msgspec.Struct, frozen=True):
+    """A message that is on disk, and the connection that has sent it."""
+
+    stored: Stored
+    new: NewMessage
+    target: Target
+    file: Attachment | None
+    origin: IListener | None
+
+    def event(self, state: str) -> Message:
+        """The message as listeners get it."""
+        stored, new, target = self.stored, self.new, self.target
+        message = Message(
+            stored.id,
+            new.conversation,
+            stored.seq,
+            new.at,
+            new.sender,
+            target.to,
+            target.group,
+            new.text,
+            self.file,
+            target.title,
+            state,
+            unverified=new.signature is not None and new.signature.status == UNVERIFIED,
+        )
+        return message if new.extras is None else with_extras(message, new.extras, stored.reply)
+
+
 class FanOut:
     """Called once for each message that is on disk."""
 
@@ -72,69 +101,46 @@ class FanOut:
     ) -> Receipt:
         """Pass a message to all participants except the connection `origin`, and to other realms with
         members. Returns the sender's receipt."""
-        to = target.to or target.group or ""
+        to, told = target.to or target.group or "", _Told(stored, new, target, file, origin)
         if target.group is None:
             self._counters.direct += 1
             state = QUEUED if new.copies is not None or stored.realms else STORED
-            self._tell_direct(stored, new, target, file, state, origin)
+            self._tell_direct(told, state)
         else:
             self._counters.group += 1
             state = STORED
-            self._tell_group(stored, new, target, file, origin)
+            self._tell_group(told)
         return Receipt(new.conversation, stored.seq, stored.id, to, state, new.at)
 
-    def _tell_direct(
-        self,
-        stored: Stored,
-        new: NewMessage,
-        target: Target,
-        file: Attachment | None,
-        state: str,
-        origin: IListener | None,
-    ) -> None:
-        audience = target.audience
+    def _tell_direct(self, told: _Told, state: str) -> None:
+        target, origin, audience = told.target, told.origin, told.target.audience
         self._reading.arrived(audience)
         if len(audience) == 1:
             if not target.realms:
                 origin = None  # a message to oneself arrives on the sending connection too
             if not self._presence.hears(audience, origin):
                 return
-        self._presence.tell(audience, _event(stored, new, target, file, state), origin)
-        if stored.seq == 1:
-            self._tell_new(new, target, origin)
+        self._presence.tell(audience, told.event(state), origin)
+        if told.stored.seq == 1:
+            self._tell_new(told.new, target, origin)
 
-    def _tell_group(
-        self,
-        stored: Stored,
-        new: NewMessage,
-        target: Target,
-        file: Attachment | None,
-        origin: IListener | None,
-    ) -> None:
+    def _tell_group(self, told: _Told) -> None:
+        stored, target = told.stored, told.target
         if stored.realms:
-            self._forwarder.relay(stored, new.attachment_id)
-        told = stored, new, target, file, origin
-        tell = partial(self._tell_members, *told)
+            self._forwarder.relay(stored, told.new.attachment_id)
+        tell = partial(self._tell_members, told)
         # Members who joined while the message was being stored get it too, if they may see it.
         self._rosters.tell_viewers(target.conversation, stored, stored.seq, target.audience, tell)
 
-    def _tell_members(
-        self,
-        stored: Stored,
-        new: NewMessage,
-        target: Target,
-        file: Attachment | None,
-        origin: IListener | None,
-        audience: Collection[int],
-        place: LogPlace | None,
-    ) -> None:
-        """Tell members of a group of a message. Its author, if it lives elsewhere, and those who have blocked
-        the author get other events than the rest."""
+    def _tell_members(self, told: _Told, audience: Collection[int], place: LogPlace | None) -> None:
+        """Tell members of a group of a message. Those who have blocked the author get another event than the
+        rest. So does the author, if the group is of another realm."""
+        origin, new = told.origin, told.new
         self._reading.arrived_in_group(audience)
         if len(audience) == 1 and not self._presence.hears(audience, origin):
             return
-        event = _event(stored, new, target, file, STORED)
-        if target.home is not None:
+        event = told.event(STORED)
+        if told.target.home is not None:
             audience = self._tell_author(audience, new.sender_id, event, origin, place)
         if blockers := self._blocks.against(new.sender):
             audience = self._tell_blockers(audience, blockers, event, origin, place)
@@ -179,24 +185,3 @@ class FanOut:
             other = target.to if account == new.sender_id else new.sender
             begun = ConversationChange(new.conversation, user=other)
             self._presence.tell_followers((account,), begun, origin)
-
-
-def _event(
-    stored: Stored, new: NewMessage, target: Target, file: Attachment | None, state: str
-) -> Message:
-    """The message as listeners get it."""
-    message = Message(
-        stored.id,
-        new.conversation,
-        stored.seq,
-        new.at,
-        new.sender,
-        target.to,
-        target.group,
-        new.text,
-        file,
-        target.title,
-        state,
-        unverified=new.signature is not None and new.signature.status == UNVERIFIED,
-    )
-    return message if new.extras is None else with_extras(message, new.extras, stored.reply)
