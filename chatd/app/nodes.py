@@ -73,7 +73,7 @@ def join_nodes(
 
 
 def _is_alone(connection: Connection, me: ClusterNode, now: int) -> bool:
-    """Whether no other node lives."""
+    """Whether no other node is alive."""
     return not any(each.is_alive for each in nodes.list_nodes(connection, now) if each.id != me.id)
 
 

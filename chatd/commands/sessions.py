@@ -89,7 +89,7 @@ class Sessions:
         service.access_bans.on_account(self._banned_elsewhere)
         context = service.context
         self._is_shared = not context.news.is_alone
-        unchecked = "sessions may go on that have ended"
+        unchecked = "sessions that have ended may still be in use here"
         self._checking = PacedRead(context.news, context.clock, unchecked, self._check_pages)
         self._tell_end = context.news.topic(
             "session ends", SessionsEnd, self._ended_elsewhere, self._check_all

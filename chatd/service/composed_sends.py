@@ -101,9 +101,8 @@ class ComposedSends:
             target = await self._finder.find(sender, place)
         except NotMember:
             if isinstance(place, Place) and place.group is not None:
-                await self._messages.groups.find(
-                    sender, place.group
-                )  # raises Banned if that is why
+                # It raises Banned if that is why.
+                await self._messages.groups.find(sender, place.group)
             raise
         if target is not None:
             place = _place_of(target)

@@ -87,9 +87,8 @@ class RemotePresence:
         self._lost: dict[str, IDelayedCall] = {}  # realms whose people will count as offline
         presence.on_follow(self._followed)
         self._arrivals = PresenceArrivals(context.clock, self._pass_on)
-        self._doubted = (
-            -inf
-        )  # when something was last lost that other nodes had learnt, by the clock
+        # When something was last lost that other nodes had learnt, by the clock
+        self._doubted = -inf
         self._copies = PresenceCopies(context, self._note, self._pass_to_realms, self._doubt)
 
     def stop(self) -> None:

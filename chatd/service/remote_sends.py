@@ -115,9 +115,8 @@ class RemoteSend(Sending):
             self._receipt = receipt
             entry = SentEntry(self.sender_id, new.conversation, stored.seq, stored.id)
             on_outcome = self._settled if wait and stored.realms else None
-            for (
-                realm
-            ) in stored.realms:  # one; none if the recipient has moved to this realm meanwhile
+            # There is one realm; none if the recipient has moved to this one meanwhile.
+            for realm in stored.realms:
                 sends.forwarder.deliver(realm, stored, file, entry, on_outcome)
             wait = on_outcome is not None
         except Exception:
