@@ -11,7 +11,6 @@ from contextlib import suppress
 
 import msgspec
 from sqlalchemy import Connection
-from twisted.internet import defer
 
 from chatd.base.entries import GroupFact, MadeFact, MemberFact
 from chatd.base.errors import (
@@ -37,8 +36,8 @@ from chatd.base.names import (
     parse_foreign_address,
     parse_foreign_name,
 )
-from chatd.base.timers import Signal
 from chatd.service.accounts import Accounts
+from chatd.service.awaited_joins import AwaitedJoins
 from chatd.service.context import Context
 from chatd.service.group_log import StoredFact
 from chatd.service.invitations import Invitations
@@ -58,10 +57,8 @@ from chatd.store.lineage import check_home_now
 from chatd.store.luggage import set_read, take_moving_group
 from chatd.store.members import check_groups, set_admin
 from chatd.store.origins import Origin
-from chatd.store.roster import Delta, Roster
+from chatd.store.roster import Delta
 from chatd.store.sealing import NewSignature
-
-JOIN_TIME = 5.0  # seconds to wait for the parcel in which a home reports a new member
 
 
 class MirrorGroups:
@@ -83,11 +80,7 @@ class MirrorGroups:
         self._invitations = invitations
         self._realms = realms
         self._forwarder = forwarder
-        # (group's key, account id) -> told when the account has become a member
-        self._joining: dict[tuple[str, int], Signal] = {}
-        self._tell_joined = context.news.topic(
-            "joined elsewhere", tuple[str, int], self._notify_joined, lambda: None
-        )
+        self._awaited = AwaitedJoins(context, rosters)
 
     # What accounts do
 
@@ -118,41 +111,10 @@ class MirrorGroups:
         except ChatError:
             await self._database.run(request_store.forget_request, account.id, there.key)
             raise
-        roster = await self._until_joined(account, there)
+        roster = await self._awaited.wait(account, there)
         if roster is not None:
             return roster.group
         return Group(0, str(there), there.key, "", False, realm, found.group_id)
-
-    async def _until_joined(self, account: Account, group: Address) -> Roster | None:
-        """Wait until the home has reported the new member in a parcel, and that is on disk. Returns the
-        group, as far as it is known by then."""
-        key = group.key, account.id
-        joined = self._joining.setdefault(key, Signal())
-        # The parcel may come to another node while this one looks.
-        waiting = joined.wait().addTimeout(JOIN_TIME, self._context.clock)
-        try:
-            roster = await self._mirror_of(account, group)
-            if roster is None or account.id not in roster.members:
-                await waiting
-                roster = await self._mirror_of(account, group)
-            return roster
-        except defer.TimeoutError:
-            return await self._mirror_of(account, group)
-        finally:
-            waiting.addErrback(lambda _failure: None).cancel()
-            if not len(joined) and self._joining.get(key) is joined:
-                del self._joining[key]
-
-    async def _mirror_of(self, account: Account, group: Address) -> Roster | None:
-        """The copy here of a group elsewhere, which another node may have made."""
-        if self._context.news.is_alone:
-            return self._rosters.cached(group.key)
-        return await self._rosters.named(group, party_of(account))
-
-    def _notify_joined(self, joined: tuple[str, int]) -> None:
-        """The account with that id is a member of the group with that key."""
-        if (waiting := self._joining.pop(joined, None)) is not None:
-            waiting.notify()
 
     async def leave(
         self, account: Account, realm: str, name: Address, origin: IListener | None
@@ -280,8 +242,7 @@ class MirrorGroups:
         if roster is None or ident not in (0, roster.group.id):
             with suppress(NotMember):  # it has ended
                 await self._rosters.load(name)
-        self._notify_joined((name.key, account.id))
-        self._tell_joined((name.key, account.id))
+        self._awaited.joined(account, name)
         self._realms.begin_past(realm)
 
     async def removed(self, realm: str, number: int, report: MemberRemoved) -> None:

@@ -20,7 +20,7 @@ from chatd.base.principals import Principal
 from chatd.base.roles import OPERATOR
 from chatd.commands import values as ask
 from chatd.federation.amp import wire
-from chatd.service import mirror_groups as module
+from chatd.service import awaited_joins as module
 from chatd.store.disk_usage import usage_by_group
 from chatd.store.groups import find_group
 from chatd.store.mutes import EVERYWHERE
