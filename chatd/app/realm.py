@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from sqlalchemy import Engine
@@ -17,9 +18,10 @@ from twisted.logger import Logger
 
 from chatd.app.demo_realms import add_demo_accounts
 from chatd.app.file_cleaning import clean_files
-from chatd.app.file_store import StoreParts, open_store
+from chatd.app.file_store import OpenedStore, StoreParts, open_store
 from chatd.app.marker import MarkKeeper
 from chatd.app.nodes import Nodes, join_nodes
+from chatd.app.operator_code import offer_operator_code
 from chatd.app.realm_keys import RealmKeys
 from chatd.app.shared_key_watch import SharedKeyWatch
 from chatd.app.state import StartError, StateFolder
@@ -54,14 +56,12 @@ from chatd.service.indexing import LEASE as INDEXING
 from chatd.service.judged_messages import tell_judged
 from chatd.service.node_work import LEASE as WORK
 from chatd.service.object_sweep import ObjectSweep
-from chatd.service.operators import CodeFile, hash_code
 from chatd.service.passwords import Passwords
 from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
-from chatd.store.engine import alone, backend_of, connect
+from chatd.store.engine import alone, connect
 from chatd.store.macs import begin_macs
 from chatd.store.nodes import ClusterNode
-from chatd.store.operators import offer_code
 
 log = Logger()
 
@@ -106,6 +106,13 @@ class StartOptions(msgspec.Struct, frozen=True):
 
 
 DEFAULTS = StartOptions()
+
+
+class RealmPart(Protocol):
+    """Something that is to be stopped when the realm closes."""
+
+    def stop(self) -> object:
+        """Begin nothing any more. A Deferred that is returned fires when what is under way has ended."""
 
 
 class Realm:
@@ -169,38 +176,40 @@ class Realm:
         node = None
         if environment.bus is not None:
             node = join_nodes(engine, self.config, environment.wall, environment.pause)
-        threads = environment.threads
+        threads, counters = environment.threads, Counters()
         self.passwords = threads.passwords(environment.reactor, self.config.accounts.argon2)
-        counters = Counters()
-        wall = environment.wall
-        parts = StoreParts(
-            environment.reactor,
-            counters,
-            wall,
-            random_bytes,
-            threads.uploads,
-            node is not None and self.config.cluster.nodes == SEVERAL_NODES,
-            threads.shared_folder,
-        )
-        uploads, swept = open_store(self.config.files, self.state.path, self.state.uploads, parts)
+        uploads, swept = self._open_store(node, counters)
         with alone(engine):
             self.keys.load(engine, environment.reactor, environment.endpoint)
             stored = self._prepare(engine, uploads)
         self.passwords.start()
         database = threads.database(engine, environment.reactor, counters)
-        bus = self._bus(node)
-        context = Context(
-            self.config, environment.clock, wall, database, random_bytes, counters, bus
-        )
+        clock, wall, bus = environment.clock, environment.wall, self._bus(node)
+        context = Context(self.config, clock, wall, database, random_bytes, counters, bus)
         self._assemble(context, uploads, stored)
         if swept is not None:
-            lossy = self.state.marker is not None and self.state.marker.lossy
-            self.sweep = ObjectSweep(context, swept, lossy)
-        self._offer_code(engine, stored.has_operator)
+            self.sweep = ObjectSweep(context, swept, self.state.is_lossy)
+        self.operator_code = offer_operator_code(
+            engine, self.state.path, self.service.operators, random_bytes, stored.has_operator
+        )
         self._join(context, node)
         database.start()
         self._watch_database()
         self._resume(stored)
+
+    def _open_store(self, node: ClusterNode | None, counters: Counters) -> OpenedStore:
+        """The store of files. Raises StartError."""
+        environment = self.environment
+        parts = StoreParts(
+            environment.reactor,
+            counters,
+            environment.wall,
+            environment.random_bytes,
+            environment.threads.uploads,
+            node is not None and self.config.cluster.nodes == SEVERAL_NODES,
+            environment.threads.shared_folder,
+        )
+        return open_store(self.config.files, self.state.path, self.state.uploads, parts)
 
     def _bus(self, node: ClusterNode | None) -> IBus:
         """The bus to the other nodes. Raises StartError."""
@@ -232,8 +241,7 @@ class Realm:
             add_demo_accounts(engine, self.passwords)
         with engine.begin() as connection:
             if isinstance(uploads, Uploads):
-                lossy = self.state.marker is not None and self.state.marker.lossy
-                clean_files(connection, uploads, lossy, self.options.accept_loss)
+                clean_files(connection, uploads, self.state.is_lossy, self.options.accept_loss)
             OldParcels(connection, key_of(self.config.realm), self.keys.signer).rewrite()
             begin_macs(connection, random_bytes)
             expire = self.config.peers.expire
@@ -316,28 +324,6 @@ class Realm:
         self.service.context.use(config)
         self.passwords.use(config.accounts.argon2)
 
-    def _offer_code(self, engine: Engine, has_operator: bool) -> None:
-        """Offer a code to become the first operator, if the realm never had one. Raises StartError."""
-        file = CodeFile(self.state.path / "operator-code")
-        try:
-            if has_operator:
-                file.remove()  # left by a process that was killed after the claim
-                return
-            self.operator_code = file.offer(self.environment.random_bytes)
-        except OSError as error:
-            raise StartError(
-                f"{file.path} can't be written or removed: {error.strerror}; "
-                "expected a file that belongs to the user that runs chatd"
-            ) from None
-        if backend_of(engine).is_shared:
-            with engine.begin() as connection:
-                offer_code(connection, hash_code(self.operator_code))
-        self.service.operators.offer(file, self.operator_code)
-        log.info(
-            "this realm has no operator yet: log in and send claim with the code in {path}",
-            path=str(file.path),
-        )
-
     def start(self) -> None:
         """Begin to link with other realms."""
         self.directory.start()
@@ -350,9 +336,21 @@ class Realm:
 
     async def close(self) -> None:
         """Close the links, and store everything."""
-        service, database = self.service, self.database
         stopped = []
-        for part in (
+        for part in self._parts():
+            try:
+                await maybeDeferred(part.stop)
+                stopped.append(part)
+            except Exception:
+                log.failure("{part} did not stop", part=type(part).__name__)
+        if self.database in stopped:
+            self.state.close(self.keeper.marker)
+        self.state.release()
+
+    def _parts(self) -> tuple[RealmPart, ...]:
+        """What is to be stopped, in this order: the database after all that store something."""
+        service = self.service
+        return (
             service.context.work,
             self.upkeep,
             *(part for part in (self.sweep, self.key_watch) if part is not None),
@@ -381,19 +379,11 @@ class Realm:
             service.announcements,
             service.group_removals,
             self.nodes,
-            database,
+            self.database,
             self.passwords,
             self.scaler,
             self.uploads,
-        ):
-            try:
-                await maybeDeferred(part.stop)
-                stopped.append(part)
-            except Exception:
-                log.failure("{part} did not stop", part=type(part).__name__)
-        if database in stopped:
-            self.state.close(self.keeper.marker)
-        self.state.release()
+        )
 
     def release(self) -> None:
         """Release the state folder of a realm that could not be opened."""

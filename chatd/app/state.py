@@ -64,6 +64,11 @@ class StateFolder:
         self.database_file: Path | None = None
         self._lock: int | None = None
 
+    @property
+    def is_lossy(self) -> bool:
+        """Whether an operator has accepted that the database has lost something."""
+        return self.marker is not None and self.marker.lossy
+
     def claim(self) -> None:
         """Create the folder unless it exists, and lock it. Raises StartError."""
         try:
