@@ -84,11 +84,11 @@ class AmpLinks(AskingLinks):
         """Share the links with the other nodes of this realm, before `start`. `node` returns the id of this
         one."""
         # A realm with one node has none of this in memory.
+        from chatd.federation.amp.link_leases import LinkLeases
         from chatd.federation.amp.shared_links import SharedLinks
 
-        shared = self._shared = SharedLinks(
-            self._context, self._federation, self.manager, self.peers, keeper, node
-        )
+        parts = self._context, self._federation, self.manager, self.peers
+        shared = self._shared = SharedLinks(*parts, LinkLeases(*parts, keeper, node))
         shared.does(PAST, self._begin_past)
         shared.does(MOVE, self._begin_move)
         shared.does(WAKE, self._wake)

@@ -11,7 +11,6 @@ from twisted.logger import Logger
 from chatd.base.errors import ChatError
 from chatd.base.isolation import guarded
 from chatd.base.timers import Timer
-from chatd.cluster.lease_keeper import LeaseKeeper
 from chatd.federation.amp.link_balance import LinkBalance
 from chatd.federation.amp.link_leases import LinkLeases
 from chatd.federation.amp.link_manager import LinkManager
@@ -31,7 +30,7 @@ log = Logger()
 
 
 class SharedLinks:
-    """`node` returns the id of this node."""
+    """`leases` are those of this node."""
 
     def __init__(
         self,
@@ -39,22 +38,20 @@ class SharedLinks:
         federation: Federation,
         manager: LinkManager,
         peers: PeerTable,
-        keeper: LeaseKeeper,
-        node: Callable[[], int],
+        leases: LinkLeases,
     ) -> None:
         self._context = context
         self._federation = federation
-        self._manager = manager
         self._peers = peers
         self._works: dict[str, Callable[[str], object]] = {}
-        self.leases = LinkLeases(context, federation, manager, peers, keeper, node)
-        self._balance = LinkBalance(context, peers, self.leases)
-        self.states = LinkStates(context, peers, self.leases, self._changed)
+        self.leases = leases
+        self._balance = LinkBalance(context, peers, leases)
+        self.states = LinkStates(context, peers, leases, self._changed)
         self.questions = NodeQuestions(context, peers, self.states, manager.dialer.linked)
         self.questions.work(FETCH_PAST, self._fetch_past)
         posts = federation.forwarder.posts
-        self.parcels = NodeParcels(context, peers, self.leases, self.states, posts)
-        self.leases.on_owned = manager.on_link = self.states.changed
+        self.parcels = NodeParcels(context, peers, leases, self.states, posts)
+        leases.on_owned = manager.on_link = self.states.changed
         news = context.news
         self._tell_work = news.direct_topic("link work", tuple[str, str], self._asked)
         self._tell_all = news.topic("links work", str, self._asked_all, lambda: None)
@@ -133,7 +130,7 @@ class SharedLinks:
                     guarded(UNDONE, do, realm)
 
     def _gone(self, _node: str) -> None:
-        """A node has gone. What it has stored last for the realms of this one may not have been told."""
+        """A node has gone. It may not have told what it has stored last for the realms of this one."""
         by_key = self._peers.by_key
         self._unseen.update((key, None) for key, peer in by_key.items() if peer.owned)
         self._looking.start(0)
