@@ -120,18 +120,17 @@ class Dialer:
         return max(peer.failures, peer.delivery.unanswered)
 
     def _can_dial(self, peer: Peer) -> bool:
-        """Whether the address of the realm is known, or it may be looked up."""
+        """Whether this node links with the realm, and its address is known or may be looked up."""
+        if not peer.owned:
+            return False
         if peer.known.host is not None:
             return True
         return self._config.discover and is_public_name(peer.known.key)
 
     def _may_dial(self, peer: Peer) -> bool:
         """Whether the realm is dialled on and on: something waits for it, or its link is kept."""
-        if not peer.owned:
-            return False
-        if peer.wanted:
-            return self._can_dial(peer)
-        return peer.known.host is not None and not peer.resting
+        kept = peer.known.host is not None and not peer.resting
+        return (peer.wanted or kept) and self._can_dial(peer)
 
     def want(self, peer: Peer) -> bool:
         """Something waits for the realm: dial it, unless that is planned. Returns whether a link is expected
@@ -159,8 +158,6 @@ class Dialer:
         dialled without success."""
         planned = peer.timer is not None and peer.timer.active()
         if self._stopping or planned or not peer.resting or not self._can_dial(peer):
-            return
-        if not peer.owned:
             return
         pause = self._backoff(peer) if self._failures(peer) else pause
         peer.timer = self._clock.callLater(pause, self._dial, peer)
@@ -197,8 +194,6 @@ class Dialer:
         one."""
         now = self._clock.seconds()
         if self._stopping or peer.dialling or now < peer.next_probe or not self._can_dial(peer):
-            return
-        if not peer.owned:
             return
         peer.next_probe = now + PROBE_EVERY
         probing = self._open(peer).addErrback(
