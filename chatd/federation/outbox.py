@@ -208,15 +208,12 @@ class Outbox:
         """Remove delivered parcels of one realm from the database."""
         leaving = realm, parcels
         self._leaving.append(leaving)
-        if self._guard is None:
-            removing = self._database.run(outcome_store.delivered, self._versions, realm, parcels)
-        else:
-            removing = self._database.run(self._remove_guarded, self._guard(realm), realm, parcels)
+        removing = self._database.run(self._remove_checked, self.check(realm), realm, parcels)
         removing.addCallbacks(self._removed, self._not_removed, errbackArgs=leaving)
         removing.addBoth(lambda _: self._leaving.remove(leaving))
         return removing
 
-    def _remove_guarded(
+    def _remove_checked(
         self,
         connection: Connection,
         check: Callable[[Connection], None],
