@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from chatd.base.realms import RealmInfo
 from chatd.federation.amp.add_realm import NOT_REACHED
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.outbox import Outbox
 from chatd.service.context import Context
-from chatd.store.outbox import Depth
 from chatd.store.reputation import paused_realms
 
 if TYPE_CHECKING:
@@ -36,15 +37,11 @@ async def all_peers(
         if error is not None and not detailed and not peers.is_confirmed(peer):
             # Anybody may choose the address, and the error would tell what listens there.
             error = NOT_REACHED
-        known = None if peer.owned else elsewhere(key)
-        if known is not None and known.is_up:
-            found.append(_linked_elsewhere(peer, known, depth, paused.get(key)))
-            continue
         info = RealmInfo(
             peer.known.name,
             _state(peer),
             peer.since,
-            None if link is None else "out" if link.dialled else "in",
+            None if link is None else _direction(link.dialled),
             peer.address,
             depth.queued if depth else 0,
             depth.oldest if depth else None,
@@ -52,28 +49,27 @@ async def all_peers(
             None if link else _next_dial(context, peer),
             paused.get(key),
         )
+        known = None if peer.owned else elsewhere(key)
+        if known is not None and known.is_up:
+            info = _linked_elsewhere(info, known)
         found.append(info)
     return found
 
 
-def _linked_elsewhere(
-    peer: Peer, known: OwnedLink, depth: Depth | None, paused: int | None
-) -> RealmInfo:
-    """A peer that another node of this realm is linked with."""
-    direction = "out" if known.dialled else "in"
-    queued, oldest = (depth.queued, depth.oldest) if depth else (0, None)
-    return RealmInfo(
-        peer.known.name,
-        "up",
-        known.since,
-        direction,
-        peer.address,
-        queued,
-        oldest,
-        None,
-        None,
-        paused,
+def _linked_elsewhere(info: RealmInfo, known: OwnedLink) -> RealmInfo:
+    """As `info`, for a peer that another node of this realm is linked with."""
+    return msgspec.structs.replace(
+        info,
+        state="up",
+        since=known.since,
+        direction=_direction(known.dialled),
+        error=None,
+        next_try=None,
     )
+
+
+def _direction(dialled: bool) -> str:
+    return "out" if dialled else "in"
 
 
 def _state(peer: Peer) -> str:

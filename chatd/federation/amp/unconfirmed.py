@@ -15,7 +15,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
-from chatd.base.background import log_unexpected
+from chatd.base.background import in_background
 from chatd.base.errors import RealmNotAllowed
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.federation import Federation
@@ -104,10 +104,8 @@ class UnconfirmedRealms:
         await self._federation.keys.forget(keys)
         for key in keys:
             self._federation.receiver.lost(key)
-            try:
-                await self._federation.arrivals.forget(key)
-            except Exception:
-                log_unexpected("the files of {realm} that arrive were not given up", realm=key)
+            failure = "the files of {realm} that arrive were not given up"
+            await in_background(failure, self._federation.arrivals.forget(key), realm=key)
 
 
 def _to_evict(unconfirmed: list[Peer], uses: dict[str, Use], count: int) -> list[Peer]:
