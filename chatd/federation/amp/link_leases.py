@@ -5,13 +5,13 @@ A link that comes in may arrive at any node, through a proxy. A node without the
 node that has it hands it over, unless it has a link that is to be kept.
 
 A node whose lease is taken over sends nothing more, and removes nothing from the outbox any more: that is
-checked in the transaction (`guard`). What it has sent last may be sent again by the next node, and is
-recognised by its number.
+checked in the transaction (`guard`). The next node may send its last parcels again. The other realm
+recognises them by their numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -28,7 +28,7 @@ from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.federation import Federation
 from chatd.service.context import Context
-from chatd.service.paced_read import PacedRead
+from chatd.service.node_caches import NodeTable
 from chatd.store import peers as store
 from chatd.store.leases import check_lease
 from chatd.store.peers import KnownPeer
@@ -36,7 +36,7 @@ from chatd.store.peers import KnownPeer
 OBTAIN_TIME = 5.0  # seconds that a link waits for the lease
 LOOK_EVERY = 2.0  # seconds after which a parcel is found of which this node was not told
 LEASES = "link:"  # the beginning of the names of these leases
-TRY_AGAIN = 1.0  # seconds after which what a new owner has to read is read again
+TRY_AGAIN = 1.0  # seconds after which a node that has got a lease tries again to read the marks of the realm
 
 log = Logger()
 
@@ -53,7 +53,7 @@ class LinkWanted(msgspec.Struct, frozen=True, array_like=True):
 
 class LinkLeases:
     """The leases of this node. `node` returns its id. A lease that is held has an epoch; `Peer.owned` is true
-    once what the node has to know of the realm was read, too."""
+    once the marks of the realm were read, too."""
 
     def __init__(
         self,
@@ -75,18 +75,18 @@ class LinkLeases:
         self._obtained: dict[str, Signal] = {}
         # Told of a realm whose lease this node has got or lost
         self.on_owned: Callable[[str], object] = lambda _realm: None
-        unread = "what other nodes know of realms is not known here"
-        reading = PacedRead(context.news, context.clock, unread, self._read_all)
         topic = context.news.topic
         self._tell_wanted = topic("link wanted", LinkWanted, self._asked, lambda: None)
         self._tell_given = topic("link given", str, lambda _realm: keeper.look(), lambda: None)
-        self._tell_peer = topic("peer", str, self._peer_changed, reading.wake)
+        self._table: NodeTable[str, list[KnownPeer]] = NodeTable(
+            context, "realms", str, _read_peers, self._peers_changed
+        )
         self._looking = RecurringWork(
             context.clock, self._look, LOOK_EVERY, "parcels of other nodes were not looked for"
         )
         federation.outbox.share(self.guard)
         manager.obtain = self.obtain
-        peers.on_added, peers.on_removed, peers.on_stored = self.want, self.drop, self._tell_peer
+        peers.on_added, peers.on_removed, peers.on_stored = self.want, self.drop, self._table.tell
         for peer in peers.by_key.values():
             self.want(peer)
 
@@ -215,20 +215,16 @@ class LinkLeases:
 
     # The realms that are known
 
-    def _peer_changed(self, key: str) -> None:
-        in_background("what another node knows of a realm is not known here", self._read(key))
-
-    async def _read(self, key: str) -> None:
-        self._peers.told(key, await self._context.database.read(store.get, key))
-
-    async def _read_all(self) -> None:
-        """Anything may have changed: leases, what is known of realms, and what waits for them. Raises
-        StorageFailed."""
-        self._keeper.look()
-        self._looking.wake()
-        rows: list[KnownPeer] = await self._context.database.read(store.all_peers)
+    def _peers_changed(self, realms: Sequence[str] | None, rows: Sequence[KnownPeer]) -> None:
+        """Other nodes have stored or removed these realms. None: they may have changed anything, also leases,
+        and what waits for realms."""
         known = {each.key: each for each in rows}
-        for key in {*known, *(key for key, peer in self._peers.by_key.items() if peer.saved)}:
+        if realms is None:
+            self._keeper.look()
+            self._looking.wake()
+            saved = (key for key, peer in self._peers.by_key.items() if peer.saved)
+            realms = [*{*known, *saved}]
+        for key in realms:
             guarded("a realm is not known here", self._peers.told, key, known.get(key))
 
     # Parcels of other nodes
@@ -248,6 +244,13 @@ class LinkLeases:
             self._manager.dialer.want(peer)
         else:
             peer.delivery.look()
+
+
+def _read_peers(connection: Connection, realms: Sequence[str] | None) -> list[KnownPeer]:
+    if realms is None:
+        return store.all_peers(connection)
+    found = (store.get(connection, realm) for realm in realms)
+    return [each for each in found if each is not None]
 
 
 def lease_of(realm: str) -> str:
