@@ -158,6 +158,7 @@ class LinkLeases:
         self.on_owned(key)
         log.info("this node links with {realm}", realm=peer.known.name)
         if (signal := self._obtained.pop(key, None)) is not None:
+            self._manager.dialer.soon(peer, OBTAIN_TIME)  # the link may be lost before it is up
             signal.notify()
         elif peer.link is None:
             self._manager.dialer.soon(peer, self._manager.dialer.spread(len(self._peers.by_key)))

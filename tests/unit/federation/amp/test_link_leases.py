@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
 
 from chatd.base.errors import UnknownUser
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
+from chatd.federation.amp.link_leases import OBTAIN_TIME, LinkLeases
 from chatd.federation.amp.node_parcels import MARGIN
 from chatd.federation.outcome_waiters import PATIENCE
 from chatd.service.paced_read import BETWEEN
@@ -16,7 +18,7 @@ from chatd.service.remote import DELIVERED, QUEUED, DeliveryOutcome, OnOutcome
 from chatd.simulate.people import Person
 from chatd.store import peers
 from chatd.store.peers import KnownPeer
-from tests.support.node_servers import NodesTestCase
+from tests.support.node_servers import NodeServer, NodesTestCase
 
 
 class Links(NodesTestCase):
@@ -26,6 +28,11 @@ class Links(NodesTestCase):
         self.a.add(self.two)
         self.network.advance(1.0)
         self.ana = {node: self.person(node, "ana") for node in (self.a, self.b)}
+
+    def leases(self, node: NodeServer) -> LinkLeases:
+        shared = node.realm.directory._shared
+        assert shared is not None
+        return shared.leases
 
     def texts(self, person: Person) -> list[str]:
         return [str(message.text) for message in person.inbox()]
@@ -100,6 +107,16 @@ class Links(NodesTestCase):
         self.ana[self.a].sends("budi@realm2", "halo")
         self.network.advance(1.0)
         self.assertEqual(self.texts(self.budi), ["halo"])
+
+    def test_link_lost_early(self) -> None:
+        """A node that has got the lease for a link dials if that link is lost before it is up."""
+        directory = self.b.realm.directory
+        leases = self.leases(self.b)
+        obtaining = leases.obtain(directory.peers.by_key["realm2"], b"a later start", False)
+        self.assertTrue(self.network.result(Deferred.fromCoroutine(obtaining)))
+        self.assertEqual([self.a.links, self.b.links], [[], []])
+        self.network.advance(OBTAIN_TIME + 0.5)
+        self.assertEqual([self.a.links, self.b.links], [[], ["realm2"]])
 
     def test_outcome(self) -> None:
         """A sender at the node that is not linked learns the outcome."""
