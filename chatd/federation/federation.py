@@ -195,8 +195,8 @@ class Federation:
         self.presence.linked_elsewhere(realm)
 
     def look_again(self, realm: str) -> None:
-        """Another node of this realm has gone. Begin what it has stored for that realm, with which this node
-        is linked, and may not have told."""
+        """Another node of this realm has gone. It may have stored work for that realm, which is linked with
+        this node, without telling this node. Begin it."""
         self.rosters.link_up(realm)
         self.requests.settle(realm)
         self.pasts.begin(realm)

@@ -5,10 +5,10 @@ A request of AMP and its answer have a few values of at most 65,535 bytes, so ea
 bus, and nothing has to be cut into pieces. The bytes of files do not cross: they are fetched by the node with
 the link, into the store that all nodes share.
 
-The node that answers tells each second which questions it is still working on. A question of which nothing is
-heard for PATIENCE is lost, with its node, the lease, or a message of the bus. If it only reads, it is asked
-once more. Otherwise it fails as over a link that has dropped: the other realm may have done what it asked for
-or not.
+The node that answers tells each second which questions it is still working on. A question is lost if nothing
+is heard of it for PATIENCE: the node may have died, or a message of the bus was lost. If it only reads, it is
+asked once more. Otherwise it fails as over a link that has dropped: the other realm may have done what it was
+asked for, or not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MAX_FROM_NODE = 500  # questions of one node that are answered at a time
 MAX_FOR_REALM = 16
 # Questions that are remembered after they were answered, so that one that comes again then is not asked twice
 MAX_REMEMBERED = 1000
-CHANGES = ("describe", "bans")  # what Change only reads
+READING_CHANGES = ("describe", "bans")  # the changes of ChangeCommand that only read
 
 # Questions that may be asked twice
 _READS = (
@@ -301,7 +301,7 @@ def _only_reads(asked: LinkQuestion) -> bool:
     """Whether a question may be asked twice."""
     command = _QUESTIONS.get(asked.command)
     if command is wire.ChangeCommand:
-        return asked.arguments.get("change") in CHANGES
+        return asked.arguments.get("change") in READING_CHANGES
     return command is None or command in _READS
 
 
