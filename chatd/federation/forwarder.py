@@ -18,7 +18,6 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from chatd.base.attachments import Attachment
-from chatd.base.cache import Cache
 from chatd.base.entries import (
     NO_PARTS,
     Deletion,
@@ -34,6 +33,7 @@ from chatd.base.names import key_of
 from chatd.federation import capabilities, changes, parcels
 from chatd.federation.deletion_copies import copies_of_deletions
 from chatd.federation.group_entries import GroupEntries, note_of, relay_of, unused
+from chatd.federation.leave_notices import LeaveNotices
 from chatd.federation.links import ILinks
 from chatd.federation.mover import Mover, known_parts
 from chatd.federation.news import mark_of, subject_of, typing_to
@@ -93,9 +93,6 @@ from chatd.store.schema import messages
 from chatd.store.signatures import SignatureWriter
 from chatd.store.unreturned import UnreturnedPost, unreturned
 
-LEAVE_TIME = 5.0  # seconds to wait until a realm knows of a group that was left
-MAX_LEAVING = 10_000
-
 
 @implementer(IForwarder)
 class Forwarder:
@@ -109,11 +106,7 @@ class Forwarder:
         self._signer = signer
         self.posts = ReturningPosts(context.clock)
         self._mover = Mover(context, signer, self.entries)
-        # (account's key, realm) -> the last parcel that tells that realm of a group that was left
-        self._leaving: Cache[tuple[str, str], int] = Cache(MAX_LEAVING)
-        self._tell_leaving = context.news.topic(
-            "leaving elsewhere", tuple[str, str, int], self._note_leaving, lambda: None
-        )
+        self._leave_notices = LeaveNotices(context.news, self.outbox)
 
     def sign(self, statement: bytes) -> Proof:
         """Sign a statement with the key of this realm."""
@@ -393,15 +386,8 @@ class Forwarder:
         for each in staged:
             realm, news = each.notice.realm, each.notice.news
             if isinstance(news, MemberLeft):
-                left = key_of(news.user), realm, each.number
-                self._note_leaving(left)
-                self._tell_leaving(left)
+                self._leave_notices.told(key_of(news.user), realm, each.number)
             self._links.post(realm, each.number, _encoded(each.parcel), None)
-
-    def _note_leaving(self, left: tuple[str, str, int]) -> None:
-        """The parcel with that number tells a realm of a group that an account has left."""
-        key, realm, number = left
-        self._leaving[key, realm] = number
 
     # Typing
 
@@ -412,15 +398,8 @@ class Forwarder:
         return Deferred.fromCoroutine(self._until_left(key_of(user), realm))
 
     async def _until_left(self, key: str, realm: str) -> None:
-        # The question to join overtakes parcels. If the notice of the leave arrived after it, the account
-        # would be removed again.
-        number = self._leaving.get((key, realm))
-        if number is None:
-            return
-        if not await self.outbox.until_gone(realm, number, LEAVE_TIME):
+        if not await self._leave_notices.are_known(key, realm):
             raise RealmDown(realm=self._links.name_of(realm))
-        if self._leaving.get((key, realm)) == number:
-            self._leaving.pop((key, realm))
 
     def watch(self) -> AbstractContextManager[Settled]:
         return self.outbox.watch()

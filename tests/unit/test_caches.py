@@ -31,7 +31,7 @@ ALLOWED = {
     "files/claims.py": "it has sums of contents under their names, which never change",
     "federation/amp/place_finder.py": "it has answers of name servers, for as long as they hold",
     "federation/signing/entries.py": "what a key has signed stays so",
-    "federation/forwarder.py": "nodes tell each other who leaves; lost, a join may be overtaken",
+    "federation/leave_notices.py": "nodes tell each other who leaves; lost, a join may be overtaken",
     "federation/amp/node_questions.py": "it has questions of other nodes that were answered here",
     "federation/amp/node_parcels.py": "it has parcels whose outcomes this node waits for",
     "service/presence_elsewhere.py": "it has what a link of this node has asked, and ends with the link",

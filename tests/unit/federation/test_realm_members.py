@@ -16,7 +16,7 @@ from chatd.base.errors import (
 )
 from chatd.base.names import parse_address, parse_place
 from chatd.commands import values as ask
-from chatd.federation.forwarder import LEAVE_TIME
+from chatd.federation.leave_notices import LEAVE_TIME
 from chatd.store.schema import groups, participants
 from tests.support.network import outcome
 from tests.unit.federation.test_realm_groups import GroupTestCase
