@@ -122,14 +122,19 @@ class Federation:
         posts = MovedPosts(context, read_entries, writer, entries, self.outcomes, links)
         rescued = service, links, forwarder, self.keys, self.reached
         self.rescues = Rescues(*rescued, self.receiver, posts)
-        # Entries of groups from before somebody has joined
-        earlier = PastWriter(service, forwarder, self.arrivals, quotas)
-        self.pasts = Pasts(service, links, read_entries, earlier, quotas)
-        self.past_supply = PastSupply(context, forwarder.entries)
+        self._make_pasts(service, links, read_entries, quotas)
         admissions = Admissions(service, self.seals, self.standings)
         self.questions = Questions(service, links, guesses, facts, admissions)
         self._make_movers(service, links, posts, trust)
         read_entries.on_coming(self.mover.is_coming)
+
+    def _make_pasts(
+        self, service: ChatService, links: ILinks, entries: EntryReader, quotas: RealmQuotas
+    ) -> None:
+        """Make what fetches and supplies entries of groups from before a member has joined."""
+        writer = PastWriter(service, self.forwarder, self.arrivals, quotas)
+        self.pasts = Pasts(service, links, entries, writer, quotas)
+        self.past_supply = PastSupply(service.context, self.forwarder.entries)
 
     def _make_returning(
         self,

@@ -115,20 +115,7 @@ class ParcelReader:
         missing = [each for each in direct if (realm, each.sender, each.to) not in pairs]
         if not missing:
             return OpenedDirects(self._known(realm, direct))
-        name = self._links.name_of(realm)
-        wanted: dict[tuple[str, str], tuple[str, Address]] = {}
-        refused: dict[tuple[str, str], errors.ChatError] = {}
-        for each in missing:
-            try:
-                self._check(each)
-                sender = Address(parse_foreign_name(each.sender), name)
-                key = key_of(parse_name(each.to))
-                self._quotas.check(realm, each)
-                wanted[each.sender, each.to] = key, sender
-            except errors.BadRequest:
-                continue  # `direct` raises it
-            except errors.RealmQuota as error:
-                refused[each.sender, each.to] = error
+        wanted, refused = self._wanted(realm, missing)
         strange = await self._strangers(realm, wanted)
         for pair in strange:
             del wanted[pair]
@@ -143,11 +130,31 @@ class ParcelReader:
                 continue
             mine = Target(target.conversation, frozenset((account.id,)), to=account.name)
             known[pair] = mine, str(sender)
-            if (
-                self._directs.cached(account, sender) is target
-            ):  # nothing has changed since it was read
+            if self._directs.cached(account, sender) is target:
+                # Nothing has changed since it was read.
                 pairs[realm, *pair] = known[pair]
         return OpenedDirects(known, refused, strange)
+
+    def _wanted(
+        self, realm: str, missing: Sequence[Direct]
+    ) -> tuple[dict[Pair, tuple[str, Address]], dict[Pair, errors.ChatError]]:
+        """The recipients' keys and the senders of these parcels, and the refusals of the others. Malformed
+        parcels are left out: `direct` raises what is wrong with them."""
+        name = self._links.name_of(realm)
+        wanted: dict[Pair, tuple[str, Address]] = {}
+        refused: dict[Pair, errors.ChatError] = {}
+        for each in missing:
+            try:
+                self._check(each)
+                sender = Address(parse_foreign_name(each.sender), name)
+                key = key_of(parse_name(each.to))
+                self._quotas.check(realm, each)
+                wanted[each.sender, each.to] = key, sender
+            except errors.BadRequest:
+                continue
+            except errors.RealmQuota as error:
+                refused[each.sender, each.to] = error
+        return wanted, refused
 
     def _known(self, realm: str, direct: Sequence[Direct]) -> dict[Pair, tuple[Target, str]]:
         found = ((each.sender, each.to) for each in direct)
