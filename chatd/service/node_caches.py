@@ -86,7 +86,7 @@ class NodeTable(Generic[K, R]):
         read: Callable[[Connection, Sequence[K] | None], R],
         take: Callable[[Sequence[K] | None, R], object],
     ) -> None:
-        self._news = context.news
+        self._news = news = context.news
         self._database = context.database
         self._read = read
         self._take = take
@@ -94,12 +94,10 @@ class NodeTable(Generic[K, R]):
         self._is_reading = False
         self._version = 0  # of what this node has changed
         self._retry = Timer(context.clock, self._begin)
-        context.news.on_end(self._retry.cancel)
-        what = f"{name} that other nodes have changed were not read"
-        news, clock = context.news, context.clock
-        self._all = PacedRead(news, clock, what, self.read_all)
-        self._what = what
-        self._tell: Callable[[K], None] = context.news.topic(name, kind, self.renew, self.reset)
+        news.on_end(self._retry.cancel)
+        self._what = f"{name} that other nodes have changed were not read"
+        self._all = PacedRead(news, context.clock, self._what, self.read_all)
+        self._tell: Callable[[K], None] = news.topic(name, kind, self.renew, self.reset)
 
     def tell(self, key: K) -> None:
         """Tell the other nodes that something has changed in the database, and here in memory."""
