@@ -195,6 +195,7 @@ class ChatService:
         self.uploads = uploads
         self.realms = realms
         self._make_limits()
+        self._make_presence()
         self._make_rooms()
         self._make_people(passwords, scaler, forwarder)
         self._make_reading(forwarder)
@@ -230,10 +231,17 @@ class ChatService:
         self.disk.set_reserve(limits.reserve)
         self.quotas.set_limits(limits.account_messages, peers.messages)
 
+    def _make_presence(self) -> None:
+        news, clock, presence = self.context.news, self.clock, Presence(self.counters)
+        self.presence = presence
+        self.database.on_settled(presence.flush)
+        presence.on_waiting(lambda: clock.callLater(0, presence.flush))
+        self.elsewhere = PresenceElsewhere(clock, self.realms)
+        self.presence_news = PresenceNews(clock, self.database, presence, self.elsewhere)
+        self.presence_news.share(news)
+        self.presence_nodes = PresenceNodes(news, clock, presence)
+
     def _make_rooms(self) -> None:
-        self.presence = Presence(self.counters)
-        self.database.on_settled(self.presence.flush)
-        self.presence.on_waiting(lambda: self.clock.callLater(0, self.presence.flush))
         self.rooms = Rooms(self.presence)
         self.rooms.share(self.context.news, self.clock)
         self.room_watch = RoomWatch(self.clock)
@@ -244,10 +252,6 @@ class ChatService:
         self, passwords: Passwords, scaler: PictureScaler, forwarder: IForwarder
     ) -> None:
         context, realms = self.context, self.realms
-        self.elsewhere = PresenceElsewhere(self.clock, realms)
-        self.presence_news = PresenceNews(self.clock, self.database, self.presence, self.elsewhere)
-        self.presence_news.share(context.news)
-        self.presence_nodes = PresenceNodes(context.news, self.clock, self.presence)
         self.realm_invitations = RealmInvitations(context)
         self.accounts = Accounts(context, passwords, self.presence, self.realm_invitations)
         self.access_bans = AccessBans(context)
