@@ -1,7 +1,7 @@
 """Locks the conversations of messages that a node stores beside other nodes. It runs on PostgreSQL only.
 
-Whoever has locked the head of a log is the only one to write to it until the end of the transaction. What
-changes who may write takes the turn of the node (chatd.store.node_turns), which none has beside others.
+A node that has locked the head of a log is the only one to write to it until the end of the transaction. A
+change of who may write takes the turn of the node (chatd.store.node_turns), which none has beside others.
 
 A commit may wait for a standby, and two batches mostly have some conversations in common. So a node takes
 what is free, and leaves the rest to its next transaction. It waits only for what it has left several times,

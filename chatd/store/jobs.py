@@ -9,6 +9,9 @@ import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
+# How often a job is left to a later transaction because another node writes to the same
+MOST_LEFT = 3
+
 
 class CodeTaken(Exception):
     """A random code is in use already: try again with another."""
@@ -52,3 +55,15 @@ class Beside(msgspec.Struct, frozen=True):
 
     may: Callable[[Any], bool]
     lock: Callable[[Connection, Sequence[Any], Sequence[bool]], Sequence[bool]]
+
+    def choose(self, connection: Connection, jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+        """Lock what the items of these jobs concern. Returns the jobs that can be done now, and those that
+        are left to the next transaction."""
+        items = [job.args[0] for job in jobs]
+        locked = self.lock(connection, items, [job.left >= MOST_LEFT for job in jobs])
+        chosen, left = list[Job](), list[Job]()
+        for job, is_locked in zip(jobs, locked, strict=True):
+            (chosen if is_locked else left).append(job)
+        for job in left:
+            job.left += 1
+        return chosen, left

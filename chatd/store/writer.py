@@ -27,9 +27,6 @@ Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 
 log = Logger()
 
-
-# How often a job is left to a later transaction because another node writes to the same
-MOST_LEFT = 3
 LOOK_EVERY = 0.2  # seconds between attempts to find out what became of a transaction
 
 
@@ -250,7 +247,9 @@ class Writer:
                     renew(self._connection, turns.reconnected)
             mark = self._mark()
             try:
-                chosen, left = (jobs, []) if beside is None else self._lock(jobs, beside)
+                chosen, left = (
+                    (jobs, []) if beside is None else beside.choose(self._connection, jobs)
+                )
                 outcomes = self._run_all(chosen, run)
             except Exception as error:
                 raise JobFailed from error
@@ -338,19 +337,6 @@ class Writer:
 
     def _run_bare(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         return job(self._connection, *args)
-
-    def _lock(self, jobs: Sequence[Job], beside: Beside) -> tuple[list[Job], list[Job]]:
-        """Lock what items concern that are stored beside other nodes. Returns the jobs that can be done now,
-        and those that are left to the next transaction."""
-        items = [job.args[0] for job in jobs]
-        waited = [job.left >= MOST_LEFT for job in jobs]
-        locked = beside.lock(self._connection, items, waited)
-        chosen, left = list[Job](), list[Job]()
-        for job, is_locked in zip(jobs, locked, strict=True):
-            (chosen if is_locked else left).append(job)
-        for job in left:
-            job.left += 1
-        return chosen, left
 
     def _run_guarded(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Return what the job returned, or the Failure for which it was undone."""

@@ -11,11 +11,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from chatd.base.errors import NotMember
-from chatd.store.jobs import Job
+from chatd.store.jobs import MOST_LEFT, Job
 from chatd.store.new_entries import NewMessage
 from chatd.store.schema import heads, messages, terms
 from chatd.store.terms import KEPT
-from chatd.store.writer import MOST_LEFT
 from tests.support.writing_nodes import NOW, Node, NodesCase
 
 
