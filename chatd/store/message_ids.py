@@ -16,7 +16,7 @@ _NEWEST, _NEWEST_PENDING = (select(func.max(table.c.id)) for table in (messages,
 # Where nodes store messages beside each other, a sequence of the server counts.
 _SEQUENCE = "pg_get_serial_sequence('messages', 'id')"
 NEXT = f"SELECT nextval({_SEQUENCE}) FROM generate_series(1, %s)"  # noqa: S608 - no input
-# In the turn of a node nobody else takes any, so that one step is enough for all.
+# In the turn of a node no other one takes any, so that one step is enough for all.
 _SKIP = (
     f"SELECT setval({_SEQUENCE}, CASE WHEN is_called THEN last_value ELSE 0 END + %s) "  # noqa: S608 - no input
     "FROM messages_id_seq"
@@ -43,8 +43,8 @@ class MessageIds:
         self._taken.clear()
 
     def give(self, taken: list[int]) -> None:
-        """Let these ids, which come from the sequence, be those that are taken next in this transaction. What
-        is left in the end has to be forgotten."""
+        """Let these ids, which come from the sequence, be those that are taken next in this transaction. Call
+        `forget` before the next one."""
         self._taken = taken
 
     def take(self, connection: Connection, count: int) -> Sequence[int]:

@@ -46,9 +46,9 @@ _TAKE = (
 _LOCK = _TAKE.format(f"pg_advisory_xact_lock({LOCK})")
 _SHARE = _TAKE.format(f"pg_advisory_xact_lock_shared({LOCK})")
 _OTHERS = "SELECT id, commits FROM nodes WHERE id <> %s ORDER BY id"
-# What a turn adds to the count of its node. Others compare the multiples of that, to see whether it has had a
-# turn. Other transactions add 1, and a carry only looks like a turn. There is room for more turns than a node
-# has in its life.
+# A turn adds so much to the count of its node. Others compare the multiples of that, to see whether it has
+# had a turn. Other transactions add 1, and a carry only looks like a turn. There is room for more turns than
+# a node has in its life.
 TURN = 1 << 16
 
 # A transaction has an id once it has changed something. The server finds it before the update. It is a beat

@@ -56,7 +56,7 @@ SETTINGS = {
     "lock_timeout": "15s",
     "idle_in_transaction_session_timeout": "120s",
     "timezone": "UTC",
-    # What a node reads after it has waited for others is what they have committed.
+    # A node that has waited for others reads what they have committed.
     "default_transaction_isolation": "read committed",
 }
 _SETTINGS = sa.text(

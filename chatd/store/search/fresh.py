@@ -56,7 +56,7 @@ class Taken(NamedTuple):
 class FreshMessages:
     """The thread of the writer calls `add`, that of the index the other methods; `clear` is for all threads.
 
-    Messages may have been changed or deleted since they were added. Whoever takes them has to know those.
+    Messages may have been changed or deleted since they were added. The caller of `take` has to know those.
     """
 
     def __init__(self) -> None:

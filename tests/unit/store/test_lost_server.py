@@ -64,5 +64,5 @@ class LostServer(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_bug(self) -> None:
-        """What the server refuses has a traceback."""
+        """If the server refuses a statement, the log has a traceback."""
         self.assertEqual(self.fails("SELECT nonsense"), 1)
