@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -33,7 +33,7 @@ from chatd.store.new_entries import NO_EXTRAS, NewChange, NewMessage, RemoteCopi
 from chatd.store.once import store_once
 from chatd.store.origins import KnownEntry, Origin, stored_places
 from chatd.store.outbox import NewParcel, OutboxWriter
-from chatd.store.outcomes import take_pending
+from chatd.store.outcomes import take_returned
 from chatd.store.parcel_stream import StreamPlace
 from chatd.store.pasts import await_message
 from chatd.store.rerouted import Rerouted
@@ -263,7 +263,7 @@ class MessageWriter:
         stored: list[Stored] = []
         crossing: list[int] = []  # the indexes of items that go to other realms
         first = 0  # the number of the first one
-        taken = _take_pending(connection, items, start)
+        taken = take_returned(connection, items, start)
         for ident, item in enumerate(items, start):
             last = seqs.get(conversation := item.conversation)
             if last is None:
@@ -322,7 +322,7 @@ class MessageWriter:
         """Store a message of another realm's group in the free place `seq`."""
         self._use_seq(item.conversation, seq)
         ident = self.next_id(connection)
-        shown = _take_pending(connection, [item], ident).get(ident)
+        shown = take_returned(connection, [item], ident).get(ident)
         row = row_of(item, ident, seq, shown, 0, keyed_hash(connection))
         stored = [Stored(shown or ident, seq)]
         self._insert_rare(connection, [item], [row], stored)
@@ -385,19 +385,6 @@ class MessageWriter:
     def next_id(self, connection: Connection) -> int:
         """Take the id of a message that is pending."""
         return self._ids.take(connection, 1)[0]
-
-
-def _take_pending(
-    connection: Connection, items: Sequence[NewMessage], first: int
-) -> Mapping[int, int]:
-    """As `take_pending`, for those of `items` that come back. They are stored with the ids from `first`
-    on."""
-    back = {
-        (item.conversation, item.origin[1]): ident
-        for ident, item in enumerate(items, first)
-        if item.origin is not None and item.origin[0] is None
-    }
-    return take_pending(connection, back) if back else {}
 
 
 def _signatures(

@@ -20,6 +20,7 @@ from chatd.store import outbox as outbox_store
 from chatd.store.acceptances import Acceptance, is_accepted, keep_acceptance
 from chatd.store.driver import execute_many, fetch
 from chatd.store.engine import placeholder
+from chatd.store.new_entries import NewMessage
 from chatd.store.number_pages import ROWS, pages_of
 from chatd.store.peer_marks import PeerMark, raise_mark
 from chatd.store.schema import messages, participants, pending, sends
@@ -160,7 +161,20 @@ def sent_entries(connection: sa.Connection, numbers: Sequence[int]) -> dict[int,
     return {number: SentEntry(*entry) for number, *entry in found}
 
 
-def take_pending(
+def take_returned(
+    connection: sa.Connection, items: Sequence[NewMessage], first: int
+) -> dict[int, int]:
+    """As `_take_pending`, for those of `items` that come back. They are stored with the ids from `first`
+    on."""
+    back = {
+        (item.conversation, item.origin[1]): ident
+        for ident, item in enumerate(items, first)
+        if item.origin is not None and item.origin[0] is None
+    }
+    return _take_pending(connection, back) if back else {}
+
+
+def _take_pending(
     connection: sa.Connection, arrived: Mapping[tuple[int, int], int]
 ) -> dict[int, int]:
     """Messages have come back from their groups' homes: by conversation and number, the ids as which they are
