@@ -98,6 +98,7 @@ from chatd.service.session_list import SessionList
 from chatd.service.target_finder import TargetFinder
 from chatd.service.thumbnails import Thumbnails
 from chatd.service.typing_notices import TypingNotices
+from chatd.service.untold_entries import UntoldEntries
 from chatd.service.upkeep import IUpkeep
 from chatd.service.upload_limits import UnderWay
 from chatd.store.engine import limit_log
@@ -289,7 +290,10 @@ class ChatService:
     def _make_reading(self, forwarder: IForwarder) -> None:
         context, presence = self.context, self.presence
         self.rosters = Rosters(context, presence, self.realms, forwarder)
-        self._events = NodeEvents(context.news, presence, self.rosters.pushes)
+        pushes = self.rosters.pushes
+        told_by_nodes = NodeEvents(context.news, presence, pushes)
+        untold = UntoldEntries(context, presence, self.blocks, pushes, told_by_nodes.told)
+        told_by_nodes.on_lost(untold.look)
         self.follower = MoveFollower(
             context, self._moved, self.directs, self.blocks, self.rosters, presence
         )

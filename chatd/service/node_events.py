@@ -17,9 +17,11 @@ from chatd.service.group_pushes import GroupPushes
 from chatd.service.node_news import NodeNews
 from chatd.service.presence import LogPlace, Presence, ToldToNodes
 from chatd.service.repeated_news import RepeatedTopic
+from chatd.service.told_entries import ENTRIES, ToldEntries
 
 # Events that concern a connection, not an account
 _LOCAL = (Closing,)
+_ENTRIES = frozenset(kind.__name__ for kind in ENTRIES)
 _CLASSES: dict[str, Any] = {kind.__name__: kind for kind in get_args(Event) if kind not in _LOCAL}
 
 
@@ -43,6 +45,13 @@ class ToldElsewhere(msgspec.Struct, frozen=True, array_like=True, gc=False):
     epoch: int = 0
 
 
+class ToldPlace(msgspec.Struct, frozen=True, gc=False):
+    """The place of an entry, as each event has it that tells of one."""
+
+    conversation: int
+    seq: int
+
+
 # Bytes after which events are told in a further message: the bus takes no message that is too large
 # (chatd.cluster.bus.MAX_BUS_MESSAGE).
 PAGE = 128 << 10
@@ -50,6 +59,7 @@ ID_SIZE = 5  # bytes of an account's id, about
 MAX_LISTED = 100  # members of a group whose ids are told
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode_place = msgspec.msgpack.Decoder(ToldPlace).decode
 _decoders: dict[str, Callable[[msgspec.Raw], Event]] = {
     name: msgspec.msgpack.Decoder(kind).decode for name, kind in _CLASSES.items()
 }
@@ -61,8 +71,20 @@ class NodeEvents:
     def __init__(self, news: NodeNews, presence: Presence, pushes: GroupPushes) -> None:
         self._presence = presence
         self._pushes = pushes
-        self._tell = RepeatedTopic(news, "events", list[ToldElsewhere], self._told).tell
-        presence.on_told(self._pass_on)
+        # What this node has told of the logs
+        self.told = ToldEntries()
+        self._on_lost: Callable[[float], object] = lambda _since: None
+        topic = RepeatedTopic(news, "events", list[ToldElsewhere], self._told, self._lost)
+        self._tell = topic.tell
+        presence.on_told(self._pass_on, in_cluster=not news.is_alone)
+
+    def on_lost(self, then: Callable[[float], object]) -> None:
+        """Call `then` when events of another node may be lost that nobody tells again, with the time of the
+        clock since which that may be so."""
+        self._on_lost = then
+
+    def _lost(self, since: float) -> None:
+        self._on_lost(since)
 
     def _pass_on(self, told: Sequence[ToldToNodes]) -> None:
         """Accounts are sent once for consecutive events for them, because groups may be large."""
@@ -70,7 +92,8 @@ class NodeEvents:
         size = 0
         last: tuple[object, object] | None = None
         for accounts, event, followers, place in told:
-            if isinstance(event, _LOCAL):
+            self.told.note(event)
+            if isinstance(event, _LOCAL) or not self._presence.elsewhere:
                 continue
             encoded = _encode(event)
             if size > PAGE:
@@ -93,17 +116,29 @@ class NodeEvents:
             # Presence asks for each listener whether it is among them.
             accounts = None if each.accounts is None else frozenset(each.accounts)
             if accounts is not None and not self._presence.listens_here(accounts):
+                self._note(each)
                 continue
             for found in each.events:
                 decode = _decoders.get(found.kind)
                 if decode is None:
                     continue  # it is of a later version
-                hear = partial(self._hear, accounts, decode(found.event), found)
+                event = decode(found.event)
+                if self.told.was_read(event):
+                    continue
+                self.told.note(event)
+                hear = partial(self._hear, accounts, event, found)
                 if each.group:
                     place = LogPlace(each.group, each.epoch, found.seq)
                     self._pushes.pass_on(place, hear, accounts is None)
                 else:
                     hear(None, None)
+
+    def _note(self, told: ToldElsewhere) -> None:
+        """Entries are told to others only."""
+        for found in told.events:
+            if found.kind in _ENTRIES:
+                place = _decode_place(found.event)
+                self.told.note_entry(place.conversation, place.seq)
 
     def _hear(
         self,

@@ -65,6 +65,8 @@ class Presence(OnlineAccounts):
         self._told: list[Told] = []
         # There are other nodes, where anybody may listen
         self.elsewhere = False
+        # There may be other nodes later: what is told is noted until then
+        self._in_cluster = False
         self._for_others: list[ToldToNodes] = []
         self._on_told: Callable[[Sequence[ToldToNodes]], object] | None = None
         self._on_waiting: Callable[[], object] = lambda: None
@@ -80,15 +82,18 @@ class Presence(OnlineAccounts):
         """Call `then(account_id)` when the first connection of an account begins to listen for all events."""
         self._on_follow = then
 
-    def on_told(self, then: Callable[[Sequence[ToldToNodes]], object]) -> None:
-        """Call `then` with the events of a flush. They are told to the other nodes, while there are any
-        (`elsewhere`)."""
+    def on_told(
+        self, then: Callable[[Sequence[ToldToNodes]], object], in_cluster: bool = False
+    ) -> None:
+        """Call `then` with the events of a flush while there are other nodes (`elsewhere`), or always if this
+        node is `in_cluster`."""
         self._on_told = then
+        self._in_cluster = in_cluster
 
     def set_elsewhere(self, elsewhere: bool) -> None:
         """Whether there are other nodes."""
         self.elsewhere = elsewhere
-        if not elsewhere:
+        if not elsewhere and not self._in_cluster:
             self._for_others.clear()
 
     def hear(self, accounts: Collection[int], event: Event, followers: bool) -> None:
@@ -120,6 +125,10 @@ class Presence(OnlineAccounts):
     def listeners(self) -> int:
         """How many connections of this node listen."""
         return sum(map(len, self._listening.values()))
+
+    def listening(self) -> list[int]:
+        """The accounts for which a connection of this node listens."""
+        return list(self._listening)
 
     def drop_listeners(self) -> None:
         """End the connections that listen, because events may be lost that nobody tells again. Clients read
@@ -156,7 +165,7 @@ class Presence(OnlineAccounts):
         """At the end of the transaction, pass `event` to all that listen for one of `accounts`, except
         `origin`, the connection that it came from. `place` is the entry of a group that it is about."""
         self._told.append((accounts, event, origin, False))
-        if self.elsewhere:
+        if self.elsewhere or self._in_cluster:
             self._for_others.append((accounts, event, False, place))
 
     def tell_soon(self, accounts: Collection[int], event: Event) -> None:
@@ -172,9 +181,9 @@ class Presence(OnlineAccounts):
         place: LogPlace | None = None,
     ) -> None:
         """As `tell_soon`, for an event that only connections get that listen for all events."""
-        if self._following or self.elsewhere:
+        if self._following or self.elsewhere or self._in_cluster:
             self.tell_followers_here(accounts, event, origin)
-            if self.elsewhere:
+            if self.elsewhere or self._in_cluster:
                 self._for_others.append((accounts, event, True, place))
 
     def tell_followers_here(

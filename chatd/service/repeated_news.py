@@ -2,7 +2,8 @@
 
 Each node keeps its last values for a while, and numbers them. A node that has missed some of another one asks
 for them. What comes later from that node waits meanwhile, so that the order stays, but not for long. What a
-node has told before it died, or what it does not keep any more, is lost.
+node has told before it died, or what it does not keep any more, is lost. A part of the service may ask to be
+called then.
 """
 
 from __future__ import annotations
@@ -67,24 +68,32 @@ class KeptNews(msgspec.Struct, frozen=True):
 
 class HeardNews(msgspec.Struct):
     """What this node has heard of a start of another one: the number that comes next, and what waits for it.
-    `asks` counts the questions for the same."""
+    `asks` counts the questions for the same. Until the monotonic time `sure` nothing was missing."""
 
     start: int
     next: int
     timer: Timer
+    sure: float
     waiting: dict[int, msgspec.Raw] = msgspec.field(default_factory=dict)
     asks: int = 0
 
 
 class RepeatedTopic(Generic[T]):
-    """As a topic of `news`: `apply` gets the values of the other nodes, in the order of each, and once."""
+    """As a topic of `news`: `apply` gets the values of the other nodes, in the order of each, and once.
+    `lost` is called when some of them may be lost, with the monotonic time since which they may be."""
 
     def __init__(
-        self, news: NodeNews, name: str, kind: type[T], apply: Callable[[T], object]
+        self,
+        news: NodeNews,
+        name: str,
+        kind: type[T],
+        apply: Callable[[T], object],
+        lost: Callable[[float], object] = lambda _since: None,
     ) -> None:
         self._news = news
         self._clock = news.clock
         self._apply = apply
+        self._on_lost = lost
         self._decode = msgspec.msgpack.Decoder(kind).decode
         self._began = self._clock.seconds()
         self._next = FIRST
@@ -126,11 +135,13 @@ class RepeatedTopic(Generic[T]):
         if news.number == heard.next and not heard.waiting:  # as nearly always
             heard.next += 1
             heard.asks = 0
+            heard.sure = self._clock.seconds()
             self._pass(news.value)
             return
         heard.waiting[news.number] = news.value
         if len(heard.waiting) > MAX_WAITING:
             heard.next = min(heard.waiting)
+            self._lost(heard.sure)
         self._pass_on(heard)
         if heard.waiting:
             self._ask_soon(node, heard)
@@ -140,7 +151,9 @@ class RepeatedTopic(Generic[T]):
         if earlier is not None:
             earlier.timer.cancel()
         timer = Timer(self._clock, lambda: self._ask_again(node))
-        heard = self._nodes[node] = HeardNews(start, first, timer)
+        now = self._clock.seconds()
+        sure = now if earlier is None else earlier.sure
+        heard = self._nodes[node] = HeardNews(start, first, timer, sure)
         return heard
 
     def _begin_again(self, node: str, start: int) -> HeardNews:
@@ -177,6 +190,7 @@ class RepeatedTopic(Generic[T]):
         if heard.asks > ASKS:
             if heard.waiting:
                 heard.next = min(heard.waiting)
+                self._lost(heard.sure)
                 self._pass_on(heard)
             if not heard.waiting:
                 return
@@ -210,11 +224,14 @@ class RepeatedTopic(Generic[T]):
         if answer.start < heard.start:
             return
         if heard.next < answer.oldest:
+            if heard.next != UNKNOWN:
+                self._lost(heard.sure)
             heard.next = answer.oldest
             for number in [each for each in heard.waiting if each < answer.oldest]:
                 del heard.waiting[number]
             self._pass_on(heard)
         if heard.next >= answer.next:
+            heard.sure = self._clock.seconds()
             heard.timer.cancel()
         elif not heard.asks:  # there is more
             heard.timer.cancel()
@@ -224,11 +241,17 @@ class RepeatedTopic(Generic[T]):
         """A node has gone. What waits for what it has told before comes no more."""
         heard = self._nodes.pop(node, None)
         if heard is None:
+            self._lost(self._clock.seconds())
             return
         heard.timer.cancel()
         for number in sorted(heard.waiting):
             heard.next = number
             self._pass_on(heard)
+        self._lost(heard.sure)
+
+    def _lost(self, since: float) -> None:
+        """Some of what a node has told may be lost."""
+        guarded("what other nodes have told is not looked for", self._on_lost, since)
 
     def _end(self) -> None:
         """Ask for nothing any more."""

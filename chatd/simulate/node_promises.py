@@ -46,8 +46,7 @@ class NodePromises:
             self._check_presence(shared)
             self._check_rooms(shared)
         for name, person in self._world.people.items():
-            own = self._world.shared.get(self._world.realm_of[name])
-            if isinstance(person, RoamingPerson) and own and not own.news_lost:
+            if isinstance(person, RoamingPerson):
                 self._check_followed(name, person)
         for group in self._world.groups.values():
             if group.home in self._world.shared:

@@ -44,9 +44,6 @@ class SharedServer:
         self.bus.faults = GOOD
         self.nodes: list[SimulatedNode] = []
         self.people: list[Any] = []  # of chatd.simulate.roaming.RoamingPerson
-        # A node has ended whose last news may not have reached the others. No node can repeat them,
-        # so listeners find those entries with the next one, or by reading.
-        self.news_lost = False
         shutil.copyfile(empty_database(), self.path / DATABASE)
         make_key_file(self.key_file, lambda size: realm.encode().ljust(size, b"."))
 
@@ -140,7 +137,6 @@ class SimulatedNode(Server):
 
     def kill(self) -> None:
         self._resumed.clear()
-        self.shared.news_lost = True
         uploads: Any = self.realm.uploads
         super().kill()
         uploads.kill()
@@ -148,9 +144,6 @@ class SimulatedNode(Server):
         self._send_away()
 
     def close(self) -> None:
-        bus = self.shared.bus
-        if bus.faults != GOOD or bus.parted or any(node.is_offline for node in self.shared.nodes):
-            self.shared.news_lost = True
         self._send_away()
         super().close()
         self._send_away()  # those who have come meanwhile

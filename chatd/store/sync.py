@@ -128,6 +128,15 @@ def sync(
     )
 
 
+def entries_after(
+    connection: sa.Connection, account: Account, conversation: int, after: int, limit: int
+) -> list[Message | events.Change]:
+    """At most `limit` entries of a conversation after a seq, as the account sees them; none if it takes no
+    part in it."""
+    view = view_of(connection, account.id, conversation)
+    return [] if view is None else _entries(connection, account, view, after, limit)
+
+
 def _entries(
     connection: sa.Connection, account: Account, view: LogView, after: int, limit: int
 ) -> list[Message | events.Change]:

@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.node_daemons import GROUP, NodeDaemonsTestCase
 from tests.support.order import long_test
 from tests.support.postgres import MISSING, find_programs, temporary_database
-from tests.support.processes import in_thread
+from tests.support.processes import in_thread, wait_until
 from tests.support.talker import Talker
 
 MESSAGES = 100
@@ -56,9 +56,25 @@ class TwoNodes(NodeDaemonsTestCase):
             self.assertEqual(sorted(text for _, text in stored), sorted(expected))
             first = stored[0][0]
             self.assertEqual([seq for seq, _ in stored], [*range(first, first + len(stored))])
+            self.hears(budi, stored[1:])
         self.nodes[0].start()
         with self.nodes[0].daemon.login("ana", "ana-password") as ana:
             self.assertEqual(self.history(ana, group=GROUP), stored)
+
+    def hears(self, talker: Talker, stored: list[tuple[int, str]]) -> None:
+        """Wait until these messages have been told, each once: also those that were stored just before the
+        kill."""
+
+        def heard() -> list[tuple[int, str]]:
+            events = [each for each in talker.events if each.get("group") == GROUP]
+            return sorted((each["seq"], each["text"]) for each in events if "text" in each)
+
+        def all_heard() -> bool:
+            talker.must(command="ping")
+            return len(heard()) >= len(stored)
+
+        wait_until(all_heard, lambda: f"{heard()} of {stored}")
+        self.assertEqual(heard(), stored)
 
     def kill_while_sending(self, talker: Talker) -> dict[int, int]:
         """Kill the first node with `WINDOW` messages on their way. Returns the seqs of the messages that it

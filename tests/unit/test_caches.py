@@ -36,6 +36,7 @@ ALLOWED = {
     "federation/amp/node_parcels.py": "it has parcels whose outcomes this node waits for",
     "service/presence_elsewhere.py": "it has what a link of this node has asked, and ends with the link",
     "service/presence_news.py": "it has what listeners here were told last, which only this node knows",
+    "service/told_entries.py": "it has what listeners here were told, which only this node knows",
     "service/remote_presence.py": "other realms tell it again, and it ends with the link",
     "service/known_accounts.py": "it has topics of its own, because an account has two keys",
     "service/roster_cache.py": "it has topics of its own, because rosters have epochs",

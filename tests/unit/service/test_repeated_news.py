@@ -16,6 +16,7 @@ class Repeated(SynchronousTestCase):
         self.clock = Clock()
         self.all: list[MemoryBus] = []
         self.heard: list[int] = []
+        self.losses: list[float] = []  # since when values may be lost, as the second node is told
         self.bus, self.one = self.node("one", 1, [])
         self.other_bus, self.two = self.node("two", 1, self.heard)
         self.bus.start("one", 1)
@@ -31,7 +32,8 @@ class Repeated(SynchronousTestCase):
                 raise ValueError
             heard.append(value)
 
-        return bus, RepeatedTopic(news, "numbers", int, hear)
+        losses = self.losses if name == "two" else []
+        return bus, RepeatedTopic(news, "numbers", int, hear, losses.append)
 
     def wait(self, seconds: float = ASK_EVERY) -> None:
         """Let what nodes tell each other later arrive."""
@@ -107,6 +109,7 @@ class Repeated(SynchronousTestCase):
         for _ in range(ASKS + 1):
             self.wait()
         self.assertEqual(self.heard, [0, 2])
+        self.assertEqual(self.losses, [ASK_EVERY])
         self.one.tell(3)
         self.assertEqual(self.heard, [0, 2, 3])
 
@@ -117,6 +120,7 @@ class Repeated(SynchronousTestCase):
         self.lose(*range(1, 30))
         self.wait()
         self.assertEqual(self.heard, [0, *range(20, 30)])
+        self.assertEqual(self.losses, [ASK_EVERY])  # when nothing was missing
         self.other_bus.lost = True
         self.lose(30)
         self.clock.advance(KEPT_FOR + 1)
@@ -152,6 +156,7 @@ class Repeated(SynchronousTestCase):
         for value in range(2, 6):
             self.one.tell(value)
         self.assertEqual(self.heard, [0, 2, 3, 4, 5])
+        self.assertEqual(self.losses, [ASK_EVERY])
 
     def test_restarted(self) -> None:
         """A node that was started again counts anew, and all of that start is heard."""
@@ -196,7 +201,12 @@ class Repeated(SynchronousTestCase):
         self.other_bus.lost = True
         self.lose(1)
         self.one.tell(2)
+        self.clock.advance(1.0)
+        self.assertEqual(self.losses, [])
         self.two._news.gone("one")
         self.assertEqual(self.heard, [0, 2])
+        self.assertEqual(self.losses, [ASK_EVERY])
+        self.two._news.gone("three")  # it was never heard
+        self.assertEqual(self.losses, [ASK_EVERY, self.clock.seconds()])
         self.clock.advance(0)
         self.assertEqual(self.clock.getDelayedCalls(), [])

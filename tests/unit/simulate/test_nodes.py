@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import StorageFailed
+from chatd.base.model import Message
 from chatd.commands import values as ask
 from chatd.simulate.network import outcome
 from chatd.simulate.node_promises import NodePromises
@@ -186,6 +187,29 @@ class Promised(NodesTestCase):
             node.continue_process()
         self.network.advance(10.0)
         self.promises.check()
+
+    def test_killed_before_it_tells(self) -> None:
+        """Listeners at other nodes hear of what a node has stored, and told nobody before it was killed."""
+        teller, hearer = (self.world.people[name] for name in self._found_group())
+        assert isinstance(teller, RoamingPerson)
+        assert isinstance(hearer, RoamingPerson)
+        while hearer.server is teller.server:
+            hearer.goes(True)
+            self.network.advance(2.0)
+        node: Any = teller.server
+        node.wire.cut()
+        teller.posts("kebun", "dua")
+        self.network.advance(0.5)
+        node.kill()
+        self.assertEqual(self._texts(hearer), ["satu"])
+        self.network.advance(10.0)
+        self.assertEqual(self._texts(hearer), ["satu", "dua"])
+        node.open()
+        self.network.advance(10.0)
+        self.promises.check()
+
+    def _texts(self, person: RoamingPerson) -> list[str]:
+        return [event.text or "" for event in person.events if isinstance(event, Message)]
 
     def test_moved(self) -> None:
         """A node that was removed learns who has gone to another one while that knew of no other node."""
