@@ -13,10 +13,11 @@ from typing import Any, get_args
 import msgspec
 
 from chatd.base.events import Closing, Event
+from chatd.base.isolation import guarded
 from chatd.service.group_pushes import GroupPushes
 from chatd.service.node_news import NodeNews
 from chatd.service.presence import LogPlace, Presence, ToldToNodes
-from chatd.service.repeated_news import RepeatedTopic
+from chatd.service.repeated_news import UNUSED, RepeatedTopic
 from chatd.service.told_entries import ENTRIES, ToldEntries
 
 # Events that concern a connection, not an account
@@ -116,22 +117,28 @@ class NodeEvents:
             # Presence asks for each listener whether it is among them.
             accounts = None if each.accounts is None else frozenset(each.accounts)
             if accounts is not None and not self._presence.listens_here(accounts):
-                self._note(each)
+                guarded(UNUSED, self._note, each)
                 continue
             for found in each.events:
-                decode = _decoders.get(found.kind)
-                if decode is None:
-                    continue  # it is of a later version
-                event = decode(found.event)
-                if self.told.was_read(event):
-                    continue
-                self.told.note(event)
-                hear = partial(self._hear, accounts, event, found)
-                if each.group:
-                    place = LogPlace(each.group, each.epoch, found.seq)
-                    self._pushes.pass_on(place, hear, accounts is None)
-                else:
-                    hear(None, None)
+                guarded(UNUSED, self._pass_in, accounts, each, found)
+
+    def _pass_in(
+        self, accounts: frozenset[int] | None, told: ToldElsewhere, found: ToldEvent
+    ) -> None:
+        """Pass an event of another node to the listeners here."""
+        decode = _decoders.get(found.kind)
+        if decode is None:
+            return  # it is of a later version
+        event = decode(found.event)
+        if self.told.was_read(event):
+            return
+        self.told.note(event)
+        hear = partial(self._hear, accounts, event, found)
+        if told.group:
+            place = LogPlace(told.group, told.epoch, found.seq)
+            self._pushes.pass_on(place, hear, accounts is None)
+        else:
+            hear(None, None)
 
     def _note(self, told: ToldElsewhere) -> None:
         """Entries are told to others only."""

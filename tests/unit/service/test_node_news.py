@@ -16,6 +16,7 @@ from chatd.base.events import Closing, Event
 from chatd.base.model import Message
 from chatd.cluster.bus import MAX_BUS_MESSAGE
 from chatd.cluster.local_bus import LocalBus
+from chatd.service import node_events
 from chatd.service.node_events import NodeEvents
 from chatd.service.node_news import QUIET, NodeNews
 from chatd.service.presence import IListener, Presence
@@ -201,6 +202,22 @@ class Told(SynchronousTestCase):
         self.presences[1].flush()
         self.clock.advance(0)
         self.assertEqual([len(each.got) for each in listeners], [1, 1])
+
+    def test_unreadable(self) -> None:
+        """An event that can't be read does not keep those beside it from listeners."""
+
+        def fail(_event: object) -> Event:
+            raise ValueError("of another version")
+
+        listener = self.listen(1, 1)
+        self.patch(node_events, "_decoders", {**node_events._decoders, "Deleted": fail})
+        told = [Message(1, 2, 3, 4, "ana"), self.sample(events.Deleted), Message(2, 2, 4, 4, "ana")]
+        for event in told:
+            self.presences[0].tell({1}, event, None)
+        self.presences[0].flush()
+        self.clock.advance(0)
+        self.assertEqual(listener.got, [told[0], told[2]])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_large_group(self) -> None:
         """Who is among many accounts is found without going through them for each listener."""
